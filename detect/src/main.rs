@@ -1,0 +1,2 @@
+//! `detect`: prints what this machine is.
+fn main() {}

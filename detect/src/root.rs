@@ -1,0 +1,242 @@
+//! The tree that facts are read from: this machine, or one captured elsewhere.
+//!
+//! Every file is opened here and nowhere else, so that `--root` works for every
+//! fact, and a captured tree can be made of just the files that were asked for.
+//!
+//! **Invariant:** reading is bounded and never blocks; a captured tree's links
+//! never lead out of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{OFlags, StatVfs};
+
+/// Larger than any file of /proc or /sys that we read: /proc/cpuinfo of 4,096
+/// CPUs has 6 MB.
+const LARGEST_BYTES: u64 = 16 << 20;
+
+/// More links than any real path goes through, as in the kernel.
+const MOST_LINKS: u32 = 40;
+
+/// Where facts are read from.
+pub struct Root {
+    base: PathBuf,
+    live: bool,
+    asked: RefCell<Option<BTreeSet<PathBuf>>>,
+}
+
+impl Root {
+    /// This machine.
+    pub fn live() -> Self {
+        Self { base: PathBuf::from("/"), live: true, asked: RefCell::new(None) }
+    }
+
+    /// A captured tree.
+    pub fn captured(base: &Path) -> io::Result<Self> {
+        let base = base.canonicalize()?;
+        if !base.is_dir() {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { base, live: false, asked: RefCell::new(None) })
+    }
+
+    /// Whether this is the machine we run on.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Remember from now on which paths are read.
+    #[must_use]
+    pub fn recording(self) -> Self {
+        self.asked.replace(Some(BTreeSet::new()));
+        self
+    }
+
+    /// The paths read since [`Root::recording`], without a leading slash.
+    pub fn asked(&self) -> BTreeSet<PathBuf> {
+        self.asked.borrow().clone().unwrap_or_default()
+    }
+
+    /// A file's text; what is not UTF-8 is replaced.
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<String> {
+        let found = self.locate(path.as_ref())?;
+        // A captured tree may hold a pipe, which must not block us.
+        let mut file =
+            OpenOptions::new().read(true).custom_flags(nonblocking()).open(found)?;
+        if !self.live && !file.metadata()?.is_file() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let mut bytes = Vec::new();
+        file.by_ref().take(LARGEST_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// A file's text without the space and NULs around it, if it can be read
+    /// and holds anything.
+    pub fn word(&self, path: impl AsRef<Path>) -> Option<String> {
+        let text = self.read(path).ok()?;
+        let word = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        (!word.is_empty()).then(|| word.to_owned())
+    }
+
+    /// A file's number.
+    pub fn number(&self, path: impl AsRef<Path>) -> Option<u64> {
+        self.word(path)?.parse().ok()
+    }
+
+    /// A directory's entries, sorted; empty when it cannot be read.
+    pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let Some(entries) = self.locate(path.as_ref()).ok().and_then(|found| fs::read_dir(found).ok())
+        else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether there is something at `path`.
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        self.locate(path.as_ref()).is_ok_and(|found| found.exists())
+    }
+
+    /// Where the link at `path` points, if it is one.
+    pub fn link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
+        let path = path.as_ref();
+        let parent = self.locate(path.parent()?).ok()?;
+        self.remember(path);
+        fs::read_link(parent.join(path.file_name()?)).ok()
+    }
+
+    /// The absolute path that `path` leads to inside the tree once every link
+    /// is followed; what does not exist is kept as it stands.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        let found = if self.live { walk(Path::new("/"), path) } else { walk(&self.base, path) };
+        match found {
+            Ok(found) => Path::new("/").join(found.strip_prefix(&self.base).unwrap_or(&found)),
+            Err(_) => path.to_owned(),
+        }
+    }
+
+    /// Size and free space of the file system at `path`; none for a captured
+    /// tree, which has no file systems of its own.
+    pub fn statvfs(&self, path: &Path) -> Option<StatVfs> {
+        if !self.live {
+            return None;
+        }
+        rustix::fs::statvfs(path).ok()
+    }
+
+    /// Where a path of the tree is on this machine.
+    fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        self.remember(path);
+        if self.live { Ok(Path::new("/").join(path)) } else { walk(&self.base, path) }
+    }
+
+    fn remember(&self, path: &Path) {
+        if let Some(asked) = self.asked.borrow_mut().as_mut() {
+            asked.insert(path.strip_prefix("/").unwrap_or(path).to_owned());
+        }
+    }
+}
+
+fn nonblocking() -> i32 {
+    OFlags::NONBLOCK.bits().cast_signed()
+}
+
+/// Follow `path` from `base`, taking `base` for `/`: links are followed by
+/// hand, since the system would lead absolute ones, and `..`, out of the tree.
+fn walk(base: &Path, path: &Path) -> io::Result<PathBuf> {
+    let mut todo: Vec<OsString> = names(path);
+    let mut at = base.to_owned();
+    let mut links = 0;
+    while let Some(name) = todo.pop() {
+        if name == ".." {
+            if at != base {
+                at.pop();
+            }
+            continue;
+        }
+        let next = at.join(&name);
+        match fs::read_link(&next) {
+            Ok(target) => {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(ErrorKind::InvalidInput.into());
+                }
+                if target.is_absolute() {
+                    base.clone_into(&mut at);
+                }
+                todo.extend(names(&target));
+            }
+            Err(_) => at = next,
+        }
+    }
+    Ok(at)
+}
+
+/// A path's components, last first.
+fn names(path: &Path) -> Vec<OsString> {
+    path.components()
+        .rev()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::Root;
+
+    #[test]
+    fn links_stay_inside_a_captured_tree() {
+        let outside = tempfile::tempdir().expect("folder");
+        fs::write(outside.path().join("secret"), "secret").expect("file");
+        let tree = outside.path().join("tree");
+        fs::create_dir_all(tree.join("etc/static")).expect("folders");
+        fs::write(tree.join("etc/static/conf"), "ours\n\0").expect("file");
+        symlink("/etc/static/conf", tree.join("etc/conf")).expect("absolute link");
+        symlink("../../../../secret", tree.join("etc/climbs")).expect("climbing link");
+        symlink("loop", tree.join("etc/loop")).expect("loop");
+
+        let root = Root::captured(&tree).expect("root").recording();
+        assert_eq!(root.word("etc/conf").as_deref(), Some("ours"));
+        assert!(root.read("etc/climbs").is_err());
+        assert!(root.read("../secret").is_err());
+        assert!(root.read("etc/loop").is_err());
+        assert!(root.read("etc").is_err(), "a folder is no file");
+        assert_eq!(root.resolve(Path::new("/etc/conf")), Path::new("/etc/static/conf"));
+        assert_eq!(root.list("etc"), ["climbs", "conf", "loop", "static"]);
+        assert!(root.asked().contains(Path::new("etc/conf")));
+    }
+
+    #[test]
+    fn a_pipe_in_a_captured_tree_does_not_block() {
+        let tree = tempfile::tempdir().expect("folder");
+        let pipe = tree.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .expect("pipe");
+        assert!(Root::captured(tree.path()).expect("root").read("pipe").is_err());
+    }
+}
