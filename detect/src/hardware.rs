@@ -68,7 +68,7 @@ pub struct Cpu {
     pub cores: Option<NonZeroU32>,
     /// Packages among the allowed CPUs.
     pub sockets: Option<NonZeroU32>,
-    /// NUMA nodes that have CPUs.
+    /// NUMA nodes, those with memory alone included.
     pub numa_nodes: Option<NonZeroU32>,
     /// Kinds of core, fastest first; one entry when all are alike.
     #[serde(default)]
@@ -106,7 +106,9 @@ pub struct Cache {
 }
 
 /// What a cache holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheKind {
     /// Data only.
@@ -188,8 +190,9 @@ pub struct Place {
 
 /// What data lie on, slowest first, so that the slowest member of a stack is
 /// the least. `unknown` stands where only a slower member could matter more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Media {
     /// Another machine.
@@ -358,7 +361,9 @@ pub struct Note {
 }
 
 /// How much a note matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Good to know.
@@ -372,11 +377,19 @@ pub enum Level {
 impl Note {
     /// A remark that is good to know.
     pub fn info(id: &str, text: impl Into<String>) -> Self {
-        Self { id: id.to_owned(), level: Level::Info, text: text.into() }
+        Self {
+            id: id.to_owned(),
+            level: Level::Info,
+            text: text.into(),
+        }
     }
 
     /// A remark on what is worse than it could be.
     pub fn warning(id: &str, text: impl Into<String>) -> Self {
-        Self { id: id.to_owned(), level: Level::Warning, text: text.into() }
+        Self {
+            id: id.to_owned(),
+            level: Level::Warning,
+            text: text.into(),
+        }
     }
 }

@@ -8,27 +8,103 @@
 //! [`root::Root`]; a fact that cannot be had is `null` and, where that matters,
 //! a note says why.
 
+pub mod cgroup;
+pub mod cli;
+pub mod cpu;
+pub mod cpuinfo;
+pub mod cpuset;
+pub mod disk;
+pub mod environment;
 pub mod hardware;
+pub mod kinds;
+pub mod live;
+pub mod memory;
+pub mod mount;
+pub mod network;
+pub mod nix;
 pub mod number;
 pub mod release;
 pub mod root;
 pub mod stage;
+pub mod storage;
+pub mod topology;
 
-use hardware::Hardware;
+use std::path::{Path, PathBuf};
+
+use hardware::{Hardware, Note, Storage};
+use number::Version;
 use root::Root;
 
 /// What to look at, where the defaults do not fit.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The store, instead of the one Nix is set to.
-    pub store: Option<std::path::PathBuf>,
+    pub store: Option<PathBuf>,
     /// The build directory, instead of the one Nix is set to.
-    pub build_dir: Option<std::path::PathBuf>,
+    pub build_dir: Option<PathBuf>,
     /// Also what changes from moment to moment.
     pub live: bool,
 }
 
-/// Look at the machine.
-pub fn run(_root: &Root, _options: &Options) -> Hardware {
-    Hardware::default()
+/// Look at the machine. Never fails: what cannot be seen is `null`.
+pub fn run(root: &Root, options: &Options) -> Hardware {
+    let asked = nix::ask(root);
+    let mut notes = Vec::new();
+    let mounts = mount::mounts(root);
+    let allowance = cgroup::allowance(root, &mounts, "proc/self");
+    let daemon = cgroup::of_service(root, &mounts, "nix-daemon.service");
+    let cpu = cpu::cpu(root, &allowance, &mut notes);
+    let memory = memory::memory(root, &allowance, &mut notes);
+    let variable = |name: &str| std::env::var(name).ok().filter(|_| root.is_live());
+    let environment = environment::environment(root, &variable);
+    let network = network::network(root);
+
+    let (nix, release) = nix::nix(root, asked, &mut notes);
+    let store = options
+        .store
+        .clone()
+        .unwrap_or_else(|| nix::store_dir(root));
+    let build_dir = options
+        .build_dir
+        .clone()
+        .unwrap_or_else(|| nix::build_dir(root, nix.as_ref(), release));
+    let place = |path: &Path| Some(storage::place(root, &mounts, path));
+    let storage = Storage {
+        store: place(&store),
+        build_dir: place(&build_dir),
+        tmp: place(Path::new("/tmp")),
+    };
+    if mounts.is_empty() {
+        notes.push(Note::warning(
+            "mounts-unknown",
+            "no mount table: nothing is known of storage",
+        ));
+    }
+    Hardware {
+        version: Version,
+        system: system(root, cpu.isa_level.is_some()),
+        daemon: daemon.map(|allowance| cpu::limits(root, &allowance)),
+        live: options.live.then(|| live::live(root, &storage)),
+        cpu,
+        memory,
+        storage,
+        network,
+        environment,
+        nix,
+        notes,
+    }
+}
+
+/// Nix's name for the platform: ours when we run on it, else what the tree lets
+/// us know for certain.
+fn system(root: &Root, is_x86_64: bool) -> Option<String> {
+    if root.is_live() {
+        let os = if cfg!(target_os = "macos") {
+            "darwin"
+        } else {
+            std::env::consts::OS
+        };
+        return Some(format!("{}-{os}", std::env::consts::ARCH));
+    }
+    is_x86_64.then(|| "x86_64-linux".to_owned())
 }

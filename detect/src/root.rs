@@ -33,7 +33,11 @@ pub struct Root {
 impl Root {
     /// This machine.
     pub fn live() -> Self {
-        Self { base: PathBuf::from("/"), live: true, asked: RefCell::new(None) }
+        Self {
+            base: PathBuf::from("/"),
+            live: true,
+            asked: RefCell::new(None),
+        }
     }
 
     /// A captured tree.
@@ -42,7 +46,11 @@ impl Root {
         if !base.is_dir() {
             return Err(ErrorKind::NotADirectory.into());
         }
-        Ok(Self { base, live: false, asked: RefCell::new(None) })
+        Ok(Self {
+            base,
+            live: false,
+            asked: RefCell::new(None),
+        })
     }
 
     /// Whether this is the machine we run on.
@@ -66,8 +74,10 @@ impl Root {
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<String> {
         let found = self.locate(path.as_ref())?;
         // A captured tree may hold a pipe, which must not block us.
-        let mut file =
-            OpenOptions::new().read(true).custom_flags(nonblocking()).open(found)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(nonblocking())
+            .open(found)?;
         if !self.live && !file.metadata()?.is_file() {
             return Err(ErrorKind::InvalidInput.into());
         }
@@ -92,7 +102,10 @@ impl Root {
 
     /// A directory's entries, sorted; empty when it cannot be read.
     pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
-        let Some(entries) = self.locate(path.as_ref()).ok().and_then(|found| fs::read_dir(found).ok())
+        let Some(entries) = self
+            .locate(path.as_ref())
+            .ok()
+            .and_then(|found| fs::read_dir(found).ok())
         else {
             return Vec::new();
         };
@@ -119,7 +132,11 @@ impl Root {
     /// The absolute path that `path` leads to inside the tree once every link
     /// is followed; what does not exist is kept as it stands.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        let found = if self.live { walk(Path::new("/"), path) } else { walk(&self.base, path) };
+        let found = if self.live {
+            walk(Path::new("/"), path)
+        } else {
+            walk(&self.base, path)
+        };
         match found {
             Ok(found) => Path::new("/").join(found.strip_prefix(&self.base).unwrap_or(&found)),
             Err(_) => path.to_owned(),
@@ -138,7 +155,11 @@ impl Root {
     /// Where a path of the tree is on this machine.
     fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         self.remember(path);
-        if self.live { Ok(Path::new("/").join(path)) } else { walk(&self.base, path) }
+        if self.live {
+            Ok(Path::new("/").join(path))
+        } else {
+            walk(&self.base, path)
+        }
     }
 
     fn remember(&self, path: &Path) {
@@ -220,7 +241,10 @@ mod tests {
         assert!(root.read("../secret").is_err());
         assert!(root.read("etc/loop").is_err());
         assert!(root.read("etc").is_err(), "a folder is no file");
-        assert_eq!(root.resolve(Path::new("/etc/conf")), Path::new("/etc/static/conf"));
+        assert_eq!(
+            root.resolve(Path::new("/etc/conf")),
+            Path::new("/etc/static/conf")
+        );
         assert_eq!(root.list("etc"), ["climbs", "conf", "loop", "static"]);
         assert!(root.asked().contains(Path::new("etc/conf")));
     }
@@ -237,6 +261,11 @@ mod tests {
             0,
         )
         .expect("pipe");
-        assert!(Root::captured(tree.path()).expect("root").read("pipe").is_err());
+        assert!(
+            Root::captured(tree.path())
+                .expect("root")
+                .read("pipe")
+                .is_err()
+        );
     }
 }

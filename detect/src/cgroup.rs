@@ -1,0 +1,295 @@
+//! Limits of control groups: CPU time, memory and CPUs, at every level from
+//! the process's own group to the top of what it can see.
+//!
+//! Reading only the leaf, as Nix's `cores = 0` and many programs do, misses the
+//! limits of every slice, container and pod above it.
+
+use std::path::{Component, Path, PathBuf};
+
+use procfs_core::{FromBufRead, ProcessCGroups};
+
+use crate::cpuset::CpuSet;
+use crate::mount::Mount;
+use crate::number::Cpus;
+use crate::root::Root;
+
+/// What a group and its ancestors allow; `None` where nothing limits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Allowance {
+    /// CPU time, in CPUs.
+    pub quota: Option<Cpus>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// CPUs of the cpuset.
+    pub cpus: Option<CpuSet>,
+}
+
+/// What the groups of a process allow it; `process` is its folder in /proc,
+/// e.g. `proc/self`.
+pub fn allowance(root: &Root, mounts: &[Mount], process: &str) -> Allowance {
+    let groups = root
+        .read(format!("{process}/cgroup"))
+        .ok()
+        .and_then(|text| ProcessCGroups::from_buf_read(text.as_bytes()).ok())
+        .map(|groups| groups.0)
+        .unwrap_or_default();
+    let path = |controller: &str| {
+        let with = |group: &&procfs_core::ProcessCGroup| {
+            group.controllers.iter().any(|name| name == controller)
+        };
+        // A controller of version 1 is not in version 2's tree.
+        let first = groups.iter().find(with);
+        let unified = groups.iter().find(|group| group.hierarchy == 0);
+        first.or(unified).map(|group| group.pathname.clone())
+    };
+    // Old and sandboxed systems tell the cpuset's path in a file of its own.
+    let cpuset = path("cpuset").or_else(|| root.word(format!("{process}/cpuset")));
+    at(root, mounts, &|controller| match controller {
+        "cpuset" => cpuset.clone(),
+        _ => path(controller),
+    })
+}
+
+/// What the groups that systemd gave a service allow it; `None` when there is
+/// no such service.
+pub fn of_service(root: &Root, mounts: &[Mount], service: &str) -> Option<Allowance> {
+    let path = format!("/system.slice/{service}");
+    let running = mounts
+        .iter()
+        .any(|mount| mount.filesystem.starts_with("cgroup") && root.exists(inside(mount, &path)));
+    running.then(|| at(root, mounts, &|_| Some(path.clone())))
+}
+
+/// Read every controller's levels, each at the path that `path` says.
+fn at(root: &Root, mounts: &[Mount], path: &dyn Fn(&str) -> Option<String>) -> Allowance {
+    let levels = |controller| match path(controller) {
+        Some(path) => levels(root, mounts, controller, &path),
+        None => Vec::new(),
+    };
+    let quota = levels("cpu")
+        .iter()
+        .filter_map(|group| quota(root, group))
+        .reduce(Cpus::min);
+    let memory_bytes = levels("memory")
+        .iter()
+        .filter_map(|group| memory(root, group))
+        .min();
+    // A child's CPUs are always among its parent's, so the nearest level says it.
+    let cpus = levels("cpuset").iter().find_map(|group| cpus(root, group));
+    Allowance {
+        quota,
+        memory_bytes,
+        cpus,
+    }
+}
+
+/// The folders of a controller's groups, from the group at `path` up to the
+/// mount point.
+fn levels(root: &Root, mounts: &[Mount], controller: &str, path: &str) -> Vec<PathBuf> {
+    // A hybrid system has version 2 mounted too, without this controller.
+    let first = mounts.iter().find(|mount| match mount.filesystem.as_str() {
+        "cgroup" => mount.has_option(controller),
+        "cpuset" => controller == "cpuset",
+        _ => false,
+    });
+    let Some(mount) = first.or_else(|| mounts.iter().find(|mount| mount.filesystem == "cgroup2"))
+    else {
+        return Vec::new();
+    };
+    let mut leaf = inside(mount, path);
+    if !root.exists(&leaf) {
+        leaf.clone_from(&mount.mount_point);
+    }
+    leaf.ancestors()
+        .take_while(|at| at.starts_with(&mount.mount_point))
+        .map(Path::to_owned)
+        .collect()
+}
+
+/// Where the group at `path` is below a mount. A bind-mounted hierarchy starts
+/// at its `root`; a group outside it (`/../..` in a namespace) cannot be seen.
+fn inside(mount: &Mount, path: &str) -> PathBuf {
+    let path = Path::new(path);
+    let relative = path
+        .strip_prefix(&mount.root)
+        .or_else(|_| path.strip_prefix("/"));
+    match relative {
+        Ok(relative)
+            if relative
+                .components()
+                .all(|part| matches!(part, Component::Normal(_))) =>
+        {
+            mount.mount_point.join(relative)
+        }
+        _ => mount.mount_point.clone(),
+    }
+}
+
+fn quota(root: &Root, group: &Path) -> Option<Cpus> {
+    let (quota, period) = match root.word(group.join("cpu.max")) {
+        Some(text) => {
+            let (quota, period) = text.split_once(' ')?;
+            (quota.parse().ok()?, period.trim().parse().ok()?)
+        }
+        None => (
+            root.word(group.join("cpu.cfs_quota_us"))?.parse().ok()?,
+            root.word(group.join("cpu.cfs_period_us"))?.parse().ok()?,
+        ),
+    };
+    ratio(quota, period)
+}
+
+/// -1 means unlimited in version 1; version 2 writes `max`, which is no number.
+fn ratio(quota_us: i64, period_us: i64) -> Option<Cpus> {
+    #[expect(clippy::cast_precision_loss, reason = "microseconds within a second")]
+    let cpus = (period_us > 0).then(|| quota_us as f64 / period_us as f64)?;
+    Cpus::new(cpus)
+}
+
+fn memory(root: &Root, group: &Path) -> Option<u64> {
+    let limit = |file: &str| root.word(group.join(file))?.parse::<u64>().ok();
+    // Above memory.high a group is throttled until it is all but stopped, so a
+    // build cannot use more than that either.
+    let own = ["memory.max", "memory.high", "memory.limit_in_bytes"];
+    // Version 1 tells here what ancestors allow that a namespace hides.
+    let hidden = root.read(group.join("memory.stat")).ok().and_then(|text| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("hierarchical_memory_limit "))?;
+        line.trim().parse().ok()
+    });
+    // "Unlimited" is spelt max, -1, or some number near the largest of 63 or 64
+    // bits, rounded down to a page.
+    own.into_iter()
+        .filter_map(limit)
+        .chain(hidden)
+        .filter(|&bytes| bytes < 1 << 62)
+        .min()
+}
+
+fn cpus(root: &Root, group: &Path) -> Option<CpuSet> {
+    // The last is how version 1 names it when mounted with `noprefix`.
+    [
+        "cpuset.cpus.effective",
+        "cpuset.effective_cpus",
+        "cpuset.cpus",
+        "cpus",
+    ]
+    .into_iter()
+    .find_map(|file| CpuSet::parse_list(&root.word(group.join(file))?))
+    .filter(|cpus| !cpus.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Allowance, allowance, of_service, ratio};
+    use crate::cpuset::CpuSet;
+    use crate::mount::parse_mountinfo;
+    use crate::number::Cpus;
+    use crate::root::Root;
+
+    const V2: &str = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
+    const V1: &str = "\
+30 1 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+31 1 0:31 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+32 1 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+";
+
+    fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
+        let folder = tempfile::tempdir().expect("folder");
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("parent")).expect("folders");
+            fs::write(path, text).expect("file");
+        }
+        let root = Root::captured(folder.path()).expect("root");
+        (folder, root)
+    }
+
+    #[test]
+    fn the_tightest_ancestor_limits() {
+        let (_folder, root) = tree(&[
+            ("proc/self/cgroup", "0::/a/b\n"),
+            ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
+            ("sys/fs/cgroup/a/b/memory.max", "max\n"),
+            ("sys/fs/cgroup/a/b/memory.high", "3221225472\n"),
+            ("sys/fs/cgroup/a/cpu.max", "150000 100000\n"),
+            ("sys/fs/cgroup/a/memory.max", "2147483648\n"),
+            ("sys/fs/cgroup/a/cpuset.cpus.effective", "0-3\n"),
+        ]);
+        assert_eq!(
+            allowance(&root, &parse_mountinfo(V2), "proc/self"),
+            Allowance {
+                quota: Cpus::new(1.5),
+                memory_bytes: Some(2 << 30),
+                cpus: CpuSet::parse_list("0-3"),
+            }
+        );
+    }
+
+    #[test]
+    fn version_1_wins_and_bind_mounts_are_stripped() {
+        let (_folder, root) = tree(&[
+            (
+                "proc/self/cgroup",
+                "5:memory:/docker/abc/x\n3:cpu,cpuacct:/y\n0::/z\n",
+            ),
+            ("sys/fs/cgroup/cpu,cpuacct/y/cpu.cfs_quota_us", "-1\n"),
+            ("sys/fs/cgroup/cpu,cpuacct/y/cpu.cfs_period_us", "100000\n"),
+            ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "60000\n"),
+            ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+            (
+                "sys/fs/cgroup/memory/x/memory.limit_in_bytes",
+                "9223372036854771712\n",
+            ),
+            (
+                "sys/fs/cgroup/memory/x/memory.stat",
+                "rss 1\nhierarchical_memory_limit 1048576\n",
+            ),
+            ("sys/fs/cgroup/unified/z/cpu.max", "1000 100000\n"),
+        ]);
+        let found = allowance(&root, &parse_mountinfo(V1), "proc/self");
+        assert_eq!(
+            found.quota,
+            Cpus::new(0.6),
+            "version 2 here has no cpu controller"
+        );
+        assert_eq!(
+            found.memory_bytes,
+            Some(1 << 20),
+            "the limit of an ancestor out of sight"
+        );
+        assert_eq!(found.cpus, None);
+    }
+
+    #[test]
+    fn a_group_outside_the_namespace_falls_back_to_the_mount() {
+        let (_folder, root) = tree(&[
+            ("proc/self/cgroup", "0::/../../user.slice\n"),
+            ("sys/fs/cgroup/memory.max", "1073741824\n"),
+        ]);
+        let found = allowance(&root, &parse_mountinfo(V2), "proc/self");
+        assert_eq!(found.memory_bytes, Some(1 << 30));
+    }
+
+    #[test]
+    fn the_daemon_has_limits_of_its_own() {
+        let service = "sys/fs/cgroup/system.slice/nix-daemon.service";
+        let (_folder, root) = tree(&[(&format!("{service}/memory.high"), "8589934592\n")]);
+        let found = of_service(&root, &parse_mountinfo(V2), "nix-daemon.service");
+        assert_eq!(found.expect("a service").memory_bytes, Some(8 << 30));
+        assert_eq!(
+            of_service(&root, &parse_mountinfo(V2), "other.service"),
+            None
+        );
+    }
+
+    #[test]
+    fn quotas() {
+        assert_eq!(ratio(-1, 100_000), None);
+        assert_eq!(ratio(50_000, 0), None);
+        assert_eq!(ratio(50_000, 100_000), Cpus::new(0.5));
+    }
+}

@@ -1,0 +1,265 @@
+//! From a block device down to the whole disks that hold its data: through
+//! partitions, device mapper (LUKS, LVM, multipath), md, bcache and loop.
+
+use std::path::{Path, PathBuf};
+
+use crate::hardware::{Disk, Media};
+use crate::root::Root;
+
+/// Deeper than any real stack; damaged trees may lead in circles.
+const MOST_LAYERS: usize = 16;
+
+/// More members than any real volume.
+const MOST_DISKS: usize = 1024;
+
+/// What lies below a block device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Below {
+    /// Layers, top first.
+    pub stack: Vec<String>,
+    /// Whole disks, by name.
+    pub disks: Vec<Disk>,
+    /// What the data lie on, as far as it was seen.
+    pub media: Vec<Media>,
+    /// Whether there is more below that cannot be seen.
+    pub hidden: bool,
+    /// Files behind loop devices, where the search goes on.
+    pub files: Vec<PathBuf>,
+}
+
+/// The folder in /sys of a device by its number, e.g. `8:1`.
+pub fn by_number(root: &Root, number: &str) -> Option<PathBuf> {
+    let path = Path::new("/sys/dev/block").join(number);
+    root.exists(&path).then(|| root.resolve(&path))
+}
+
+/// The folder in /sys of a device by its path in /dev, which need not be there.
+pub fn by_path(root: &Root, path: &str) -> Option<PathBuf> {
+    if !path.starts_with("/dev/") {
+        return None;
+    }
+    let resolved = root.resolve(Path::new(path));
+    let name = resolved.strip_prefix("/dev").ok()?.to_str()?;
+    // sysfs writes `!` for the slash in names such as cciss/c0d0.
+    if let Some(found) = by_name(root, &name.replace('/', "!")) {
+        return Some(found);
+    }
+    let mapped = name.strip_prefix("mapper/")?;
+    let devices = root
+        .list("sys/class/block")
+        .into_iter()
+        .chain(root.list("sys/block"));
+    devices
+        .filter(|device| device.starts_with("dm-"))
+        .filter_map(|device| by_name(root, &device))
+        .find(|folder| root.word(folder.join("dm/name")).as_deref() == Some(mapped))
+}
+
+fn by_name(root: &Root, name: &str) -> Option<PathBuf> {
+    ["/sys/class/block", "/sys/block"]
+        .iter()
+        .map(|class| Path::new(class).join(name))
+        .find(|path| root.exists(path))
+        .map(|path| root.resolve(&path))
+}
+
+/// Walk down from the device whose folder in /sys this is.
+pub fn below(root: &Root, folder: &Path) -> Below {
+    let mut found = Below::default();
+    descend(root, folder, 0, &mut found);
+    found.disks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    found.disks.dedup();
+    found
+}
+
+fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
+    if depth > MOST_LAYERS || found.disks.len() > MOST_DISKS {
+        return;
+    }
+    if root.exists(folder.join("partition")) {
+        if let Some(disk) = folder.parent() {
+            descend(root, disk, depth + 1, found);
+        }
+        return;
+    }
+    let name = folder
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    if let Some(layer) = layer(root, folder, &name)
+        && !found.stack.contains(&layer)
+    {
+        found.stack.push(layer);
+    }
+    let members = root.list(folder.join("slaves"));
+    for member in &members {
+        let linked = folder.join("slaves").join(member);
+        let member = by_name(root, member).unwrap_or_else(|| root.resolve(&linked));
+        descend(root, &member, depth + 1, found);
+    }
+    if !members.is_empty() {
+        return;
+    }
+    if let Some(file) = root.word(folder.join("loop/backing_file")) {
+        found.files.push(file.into());
+        return;
+    }
+    let (disk, media) = leaf(root, folder, name);
+    found.media.push(media);
+    // Containers and old captures hide what a mapped device stands on; its own
+    // queue still tells what kind of disk, since the kernel passes limits up.
+    if ["dm-", "md", "bcache", "loop"]
+        .iter()
+        .any(|stacked| disk.name.starts_with(stacked))
+    {
+        found.hidden = true;
+    } else {
+        found.disks.push(disk);
+    }
+}
+
+/// What a device that stands on others adds to them.
+fn layer(root: &Root, folder: &Path, name: &str) -> Option<String> {
+    if let Some(uuid) = root.word(folder.join("dm/uuid")) {
+        let kind = uuid.split('-').next().unwrap_or_default();
+        return Some(match kind {
+            "CRYPT" if uuid.starts_with("CRYPT-LUKS") => "luks".to_owned(),
+            "LVM" => "lvm".to_owned(),
+            "mpath" => "multipath".to_owned(),
+            other => other.to_lowercase(),
+        });
+    }
+    if root.exists(folder.join("md")) {
+        return Some(
+            root.word(folder.join("md/level"))
+                .unwrap_or_else(|| "md".to_owned()),
+        );
+    }
+    let prefix = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    match prefix {
+        "dm" | "md" | "bcache" | "loop" | "zram" | "nbd" | "rbd" | "drbd" => {
+            Some(prefix.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A device with nothing below it that we can see.
+fn leaf(root: &Root, folder: &Path, name: String) -> (Disk, Media) {
+    let transport = transport(root, folder, &name);
+    let queue = folder.join("queue");
+    let flag = match root.word(queue.join("rotational")).as_deref() {
+        Some("1") => Some(true),
+        Some("0") => Some(false),
+        _ => None,
+    };
+    // Virtual disks say that they spin whatever is behind them (virtio_blk sets
+    // the flag always); that they do not spin is worth believing.
+    let rotational = flag.filter(|spins| !spins || !is_virtual(root, folder, transport.as_deref()));
+    let media = match transport.as_deref() {
+        Some("network" | "iscsi" | "nvme-tcp" | "nvme-rdma" | "nvme-fc") => Media::Network,
+        Some("memory") => Media::Memory,
+        Some("nvme") => Media::Nvme,
+        _ => match rotational {
+            Some(true) => Media::Hdd,
+            Some(false) => Media::Ssd,
+            None => Media::Unknown,
+        },
+    };
+    let write_cache = root.word(queue.join("write_cache"));
+    (
+        Disk {
+            name,
+            transport,
+            rotational,
+            write_cache,
+        },
+        media,
+    )
+}
+
+/// How a disk is attached, by where the kernel hangs it: names such as sda say
+/// nothing.
+fn transport(root: &Root, folder: &Path, name: &str) -> Option<String> {
+    let parts: Vec<&str> = folder.iter().filter_map(|part| part.to_str()).collect();
+    let has = |prefix: &str| {
+        let numbered = |part: &&str| {
+            part.strip_prefix(prefix)
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        parts.iter().any(numbered)
+    };
+    if has("nvme") {
+        let fabric = root
+            .word(folder.join("device/transport"))
+            .filter(|word| word != "pcie");
+        return Some(fabric.map_or_else(|| "nvme".to_owned(), |fabric| format!("nvme-{fabric}")));
+    }
+    let by_path = [
+        ("usb", "usb"),
+        ("mmc", "mmc"),
+        ("session", "iscsi"),
+        ("vbd-", "xen"),
+    ];
+    if let Some((_, transport)) = by_path.iter().find(|(prefix, _)| has(prefix)) {
+        return Some((*transport).to_owned());
+    }
+    let by_name = [
+        ("zram", "memory"),
+        ("ram", "memory"),
+        ("pmem", "memory"),
+        ("nbd", "network"),
+    ];
+    let by_name = by_name
+        .iter()
+        .chain(&[("rbd", "network"), ("drbd", "network")]);
+    if let Some((_, transport)) = by_name
+        .copied()
+        .find(|(prefix, _)| name.starts_with(prefix))
+    {
+        return Some(transport.to_owned());
+    }
+    if has("virtio") {
+        return Some("virtio".to_owned());
+    }
+    if has("end_device-") || has("sas_") {
+        return Some("sas".to_owned());
+    }
+    if has("rport-") {
+        return Some("fc".to_owned());
+    }
+    if parts.iter().any(|part| part.eq_ignore_ascii_case("vmbus")) || has("VMBUS:") {
+        return Some("hyperv".to_owned());
+    }
+    if has("ata") {
+        return Some("sata".to_owned());
+    }
+    let host = parts.iter().find(|part| {
+        part.strip_prefix("host")
+            .is_some_and(|id| id.parse::<u32>().is_ok())
+    })?;
+    if root.exists(format!("sys/class/fc_host/{host}")) {
+        return Some("fc".to_owned());
+    }
+    if root.exists(format!("sys/class/sas_host/{host}")) {
+        return Some("sas".to_owned());
+    }
+    match root
+        .word(format!("sys/class/scsi_host/{host}/proc_name"))?
+        .as_str()
+    {
+        "ahci" | "sata_nv" => Some("sata".to_owned()),
+        "usb-storage" | "uas" => Some("usb".to_owned()),
+        "storvsc" => Some("hyperv".to_owned()),
+        "iscsi_tcp" => Some("iscsi".to_owned()),
+        _ => None,
+    }
+}
+
+fn is_virtual(root: &Root, folder: &Path, transport: Option<&str>) -> bool {
+    matches!(transport, Some("virtio" | "xen" | "hyperv"))
+        || root
+            .word(folder.join("device/vendor"))
+            .is_some_and(|vendor| matches!(vendor.as_str(), "VMware" | "QEMU" | "Msft" | "VBOX"))
+}

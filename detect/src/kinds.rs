@@ -1,0 +1,148 @@
+//! Kinds of core in one machine: performance and efficiency cores, big and
+//! little ones.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use crate::cpuset::CpuSet;
+use crate::hardware::Kind;
+use crate::number::Cpus;
+use crate::root::Root;
+
+/// What tells cores of different kinds apart, best evidence first; see
+/// [`kinds`].
+type Evidence = fn(&Root, &CpuSet) -> Option<Vec<CpuSet>>;
+
+/// Kinds among `cpus`, fastest first; one when they are alike, none when there
+/// is no CPU.
+///
+/// The evidence is, in this order: what performance counters Intel's cores
+/// have; which ARM design a core is; the scheduler's capacity; the guaranteed
+/// frequency; the highest frequency, if it differs by more than 15 % (favoured
+/// cores of one kind differ by less). Frequencies and capacities differ a
+/// little within a kind, so what comes first wins outright. hwloc ranks its
+/// evidence alike (`hwloc/topology-linux.c`, "cpukinds").
+pub fn kinds(root: &Root, cpus: &CpuSet, cores: Option<&[CpuSet]>) -> Vec<Kind> {
+    let evidence: [Evidence; 4] = [by_counters, by_arm_design, by_capacity, by_frequency];
+    let sets = evidence
+        .iter()
+        .filter_map(|look| look(root, cpus))
+        .find(|sets| sets.len() > 1)
+        .unwrap_or_else(|| vec![cpus.clone()]);
+    let mut kinds: Vec<(Option<f64>, Kind)> = sets
+        .iter()
+        .filter_map(|set| {
+            let cores = cores.and_then(|cores| {
+                let among = cores
+                    .iter()
+                    .filter(|core| !core.intersection(set).is_empty());
+                NonZeroU32::new(u32::try_from(among.count()).ok()?)
+            });
+            let cpus = NonZeroU32::new(set.len())?;
+            Some((
+                speed(root, set),
+                Kind {
+                    cpus,
+                    cores,
+                    relative_speed: None,
+                },
+            ))
+        })
+        .collect();
+    // Without figures, the order in which the evidence names them stands.
+    if kinds.iter().all(|(speed, _)| speed.is_some()) {
+        kinds.sort_by(|(a, _), (b, _)| b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal));
+    }
+    let fastest = kinds.first().and_then(|(speed, _)| *speed);
+    let alike = kinds.len() == 1;
+    for (speed, kind) in &mut kinds {
+        kind.relative_speed = match (*speed, fastest) {
+            _ if alike => Cpus::new(1.0),
+            (Some(speed), Some(fastest)) => Cpus::new((speed / fastest * 100.0).round() / 100.0),
+            _ => None,
+        };
+    }
+    kinds.into_iter().map(|(_, kind)| kind).collect()
+}
+
+/// Intel's kinds have separate performance-monitoring units.
+fn by_counters(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+    let sets = ["cpu_core", "cpu_atom", "cpu_lowpower"]
+        .iter()
+        .filter_map(|unit| {
+            let list = root.word(format!("sys/devices/{unit}/cpus"))?;
+            let set = CpuSet::parse_list(&list)?.intersection(cpus);
+            (!set.is_empty()).then_some(set)
+        });
+    Some(sets.collect())
+        .filter(|sets: &Vec<CpuSet>| sets.iter().map(CpuSet::len).sum::<u32>() == cpus.len())
+}
+
+/// Implementer, variant and part number; the revision (the lowest four bits)
+/// and the variant may differ between steppings of one design.
+fn by_arm_design(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+    let design = |cpu| {
+        let text = root.word(format!(
+            "sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"
+        ))?;
+        let midr = u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()?;
+        Some(midr & 0xff0f_fff0)
+    };
+    by_value(cpus, design)
+}
+
+fn by_capacity(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+    by_value(cpus, |cpu| figure(root, cpu, "cpu_capacity"))
+}
+
+fn by_frequency(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+    let by_base = by_value(cpus, |cpu| figure(root, cpu, "cpufreq/base_frequency"));
+    let by_nominal = || by_value(cpus, |cpu| figure(root, cpu, "acpi_cppc/nominal_perf"));
+    let several = |sets: &Vec<CpuSet>| sets.len() > 1;
+    by_base
+        .filter(several)
+        .or_else(|| by_nominal().filter(several))
+        .or_else(|| {
+            let highest = |cpu| figure(root, cpu, "cpufreq/cpuinfo_max_freq");
+            let top = cpus
+                .iter()
+                .map(highest)
+                .collect::<Option<Vec<_>>>()?
+                .into_iter()
+                .max()?;
+            // More than 15 % below the top is another kind.
+            by_value(cpus, |cpu| Some(u64::from(highest(cpu)? * 100 < top * 85)))
+        })
+}
+
+/// CPUs grouped by a value that each of them must have, highest value first.
+fn by_value(cpus: &CpuSet, value: impl Fn(usize) -> Option<u64>) -> Option<Vec<CpuSet>> {
+    let mut sets: BTreeMap<u64, CpuSet> = BTreeMap::new();
+    for cpu in cpus.iter() {
+        sets.entry(value(cpu)?).or_default().insert(cpu);
+    }
+    Some(sets.into_values().rev().collect())
+}
+
+/// A figure that is not 0 and small enough to compute with.
+fn figure(root: &Root, cpu: usize, file: &str) -> Option<u64> {
+    let figure = root.number(format!("sys/devices/system/cpu/cpu{cpu}/{file}"))?;
+    (1..1 << 40).contains(&figure).then_some(figure)
+}
+
+/// How fast a kind's fastest CPU is, in a unit that all kinds of a machine share.
+fn speed(root: &Root, cpus: &CpuSet) -> Option<f64> {
+    let files = [
+        "cpu_capacity",
+        "acpi_cppc/highest_perf",
+        "cpufreq/base_frequency",
+        "cpufreq/cpuinfo_max_freq",
+    ];
+    #[expect(clippy::cast_precision_loss, reason = "below 2^40")]
+    files.iter().find_map(|file| {
+        cpus.iter()
+            .filter_map(|cpu| figure(root, cpu, file))
+            .max()
+            .map(|speed| speed as f64)
+    })
+}

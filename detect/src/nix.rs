@@ -1,0 +1,400 @@
+//! The installed Nix: its version, its settings, and who owns them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::hardware::{ConfOwner, Implementation, Nix, Note};
+use crate::release::Release;
+use crate::root::Root;
+
+/// Settings whose effective values are reported: those that some stage plans,
+/// or whose value decides whether a plan does good or harm.
+const SETTINGS: [&str; 36] = [
+    "allowed-users",
+    "always-allow-substitutes",
+    "auto-allocate-uids",
+    "auto-optimise-store",
+    "build-dir",
+    "build-users-group",
+    "builders",
+    "builders-use-substitutes",
+    "connect-timeout",
+    "cores",
+    "download-attempts",
+    "download-buffer-size",
+    "extra-platforms",
+    "fallback",
+    "filetransfer-retry-attempts",
+    "fsync-metadata",
+    "http-connections",
+    "keep-derivations",
+    "keep-outputs",
+    "log-lines",
+    "max-free",
+    "max-jobs",
+    "max-silent-time",
+    "max-substitution-jobs",
+    "min-free",
+    "narinfo-cache-negative-ttl",
+    "require-sigs",
+    "sandbox",
+    "stalled-download-timeout",
+    "substituters",
+    "system-features",
+    "timeout",
+    "trusted-public-keys",
+    "trusted-substituters",
+    "trusted-users",
+    "use-cgroups",
+];
+
+/// Where `nix` is when it is not on the PATH, as under sudo or in a captured
+/// tree.
+const USUAL_PLACES: [&str; 4] = [
+    "/run/current-system/sw/bin/nix",
+    "/nix/var/nix/profiles/default/bin/nix",
+    "/usr/local/bin/nix",
+    "/usr/bin/nix",
+];
+
+/// Longer than any Nix takes to print its version; one on a hung network file
+/// system must not hang us.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Larger than any Nix's settings.
+const MOST_OUTPUT: u64 = 8 << 20;
+
+/// Nix while it answers: it takes far longer than everything else, so ask
+/// first, look at the machine, and then take the answers.
+pub struct Asked {
+    version: Option<Answer>,
+    settings: Option<Answer>,
+    program: Option<PathBuf>,
+}
+
+/// Start to ask this machine's Nix; a captured tree is only looked at.
+pub fn ask(root: &Root) -> Asked {
+    let on_path = || {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("nix"))
+            .find(|file| file.is_file())
+    };
+    let usual = || {
+        USUAL_PLACES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| root.exists(path))
+    };
+    if !root.is_live() {
+        return Asked {
+            version: None,
+            settings: None,
+            program: usual(),
+        };
+    }
+    let program = on_path().or_else(usual);
+    Asked {
+        version: program
+            .as_deref()
+            .and_then(|program| Answer::ask(program, &["--version"])),
+        settings: program.as_deref().and_then(|program| {
+            // `config show` since 2.20, of which this stays an alias.
+            let feature = ["--extra-experimental-features", "nix-command"];
+            Answer::ask(program, &[feature[0], feature[1], "show-config", "--json"])
+        }),
+        program,
+    }
+}
+
+/// What was found out, and which release it is.
+pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Option<Release>) {
+    let Some(program) = asked.program else {
+        notes.push(Note::info("nix-missing", "no Nix found on this machine"));
+        return (None, None);
+    };
+    let banner = asked.version.and_then(Answer::take);
+    let settings = asked.settings.and_then(Answer::take);
+    let release = match &banner {
+        Some(banner) => Release::from_banner(banner),
+        None => from_store_path(&root.resolve(&program)),
+    };
+    if release.is_none() {
+        notes.push(Note::warning(
+            "nix-version-unknown",
+            "Nix is there but does not say its version",
+        ));
+    }
+    let settings = settings.map(|text| select(&text)).unwrap_or_default();
+    if settings.is_empty() {
+        notes.push(Note::info(
+            "nix-settings-unknown",
+            "Nix's settings could not be read",
+        ));
+    }
+    let multi_user = multi_user(root);
+    let nix = Nix {
+        version: release.map(|release| {
+            let (major, minor, patch) = release.version;
+            format!("{major}.{minor}.{patch}")
+        }),
+        implementation: release.map(|release| release.implementation),
+        multi_user,
+        build_users: build_users(root, &settings),
+        trusted: if root.is_live() {
+            trusted(root, multi_user, &settings)
+        } else {
+            None
+        },
+        conf_owner: Some(conf_owner(root)),
+        store_dir: Some(store_dir(root).display().to_string()),
+        settings,
+    };
+    (Some(nix), release)
+}
+
+/// The store directory, which only an environment variable can move.
+pub fn store_dir(root: &Root) -> PathBuf {
+    let set = std::env::var_os("NIX_STORE_DIR").filter(|_| root.is_live());
+    set.map_or_else(|| PathBuf::from("/nix/store"), PathBuf::from)
+}
+
+/// Where builds run: as set, or the release's default. Without Nix, the default
+/// of current releases.
+pub fn build_dir(root: &Root, nix: Option<&Nix>, release: Option<Release>) -> PathBuf {
+    if let Some(Value::String(set)) = nix.and_then(|nix| nix.settings.get("build-dir"))
+        && !set.is_empty()
+    {
+        return set.into();
+    }
+    let old = match release {
+        // lix.systems release notes 2.94.
+        Some(Release {
+            implementation: Implementation::Lix,
+            version,
+        }) => {
+            if version >= (2, 94, 0) {
+                return "/nix/var/nix/b".into();
+            }
+            true
+        }
+        // NixOS/nix release notes 2.30.
+        Some(release) => !release.has_nix(2, 30),
+        None => false,
+    };
+    if !old {
+        return "/nix/var/nix/builds".into();
+    }
+    // A daemon has an environment of its own, which mostly has no TMPDIR.
+    let single = root.is_live() && nix.is_some_and(|nix| nix.multi_user == Some(false));
+    let own = std::env::var_os("TMPDIR").filter(|_| single);
+    own.map_or_else(|| "/tmp".into(), PathBuf::from)
+}
+
+/// The settings we report, of what `nix show-config --json` printed.
+fn select(text: &str) -> BTreeMap<String, Value> {
+    let Ok(Value::Object(mut all)) = serde_json::from_str(text) else {
+        return BTreeMap::new();
+    };
+    SETTINGS
+        .iter()
+        .filter_map(|&name| Some((name.to_owned(), all.get_mut(name)?.get_mut("value")?.take())))
+        .collect()
+}
+
+/// `/nix/store/HASH-nix-2.34.8/bin/nix` tells the version without being run.
+fn from_store_path(program: &Path) -> Option<Release> {
+    let name = program
+        .strip_prefix("/nix/store")
+        .ok()?
+        .iter()
+        .next()?
+        .to_str()?;
+    let (_, name) = name.split_once('-')?;
+    match name.rsplit_once('-')? {
+        ("nix", version) => Release::parse(version),
+        ("lix", version) => Release::parse(&format!("lix-{version}")),
+        _ => None,
+    }
+}
+
+fn multi_user(root: &Root) -> Option<bool> {
+    if root.exists("nix/var/nix/daemon-socket/socket") {
+        return Some(true);
+    }
+    root.exists("nix/store").then_some(false)
+}
+
+fn build_users(root: &Root, settings: &BTreeMap<String, Value>) -> Option<u32> {
+    let group = settings
+        .get("build-users-group")
+        .and_then(Value::as_str)
+        .unwrap_or("nixbld");
+    let groups = root.read("etc/group").ok()?;
+    let members = groups
+        .lines()
+        .find_map(|line| line.strip_prefix(group)?.strip_prefix(':'))?;
+    let members = members
+        .rsplit(':')
+        .next()?
+        .split(',')
+        .filter(|name| !name.is_empty());
+    u32::try_from(members.count()).ok()
+}
+
+/// Who writes nix.conf, by the marks each leaves.
+fn conf_owner(root: &Root) -> ConfOwner {
+    let target = root.link("/etc/nix/nix.conf").unwrap_or_default();
+    if target.starts_with("/etc/.system-manager-static") {
+        return ConfOwner::SystemManager;
+    }
+    if root.exists("etc/NIXOS") {
+        return ConfOwner::Nixos;
+    }
+    if target.starts_with("/etc/static") || root.exists("run/current-system/darwin-version") {
+        return ConfOwner::Darwin;
+    }
+    let conf = root.read("etc/nix/nix.conf").unwrap_or_default();
+    let includes_custom = conf
+        .lines()
+        .any(|line| line.trim_end().ends_with("nix.custom.conf"));
+    if includes_custom || root.exists("usr/local/bin/determinate-nixd") {
+        return ConfOwner::Determinate;
+    }
+    ConfOwner::Plain
+}
+
+/// Whether the daemon takes every setting from this user: root, or one whom
+/// `trusted-users` names or whose group it names. Without a daemon nobody asks.
+fn trusted(
+    root: &Root,
+    multi_user: Option<bool>,
+    settings: &BTreeMap<String, Value>,
+) -> Option<bool> {
+    let status = root.read("proc/self/status").ok()?;
+    let ids = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let user = ids("Uid:")?.into_iter().nth(1)?;
+    if user == "0" || multi_user == Some(false) {
+        return Some(true);
+    }
+    let listed: Vec<&str> = settings
+        .get("trusted-users")?
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    if listed.contains(&"*") {
+        return Some(true);
+    }
+    let mut groups = ids("Groups:").unwrap_or_default();
+    groups.extend(ids("Gid:")?.into_iter().nth(1));
+    let by_id = |file: &str, ids: &[String]| -> Vec<String> {
+        let text = root.read(file).unwrap_or_default();
+        let entries = text.lines().filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            ids.iter()
+                .any(|id| Some(id.as_str()) == fields.clone().nth(1))
+                .then(|| name.to_owned())
+        });
+        entries.collect()
+    };
+    let names = by_id("etc/passwd", &[user]);
+    let groups = by_id("etc/group", &groups);
+    let group = |name: &&&str| {
+        name.strip_prefix('@')
+            .is_some_and(|g| groups.iter().any(|own| own == g))
+    };
+    if listed
+        .iter()
+        .any(|name| names.iter().any(|own| own == name) || group(&name))
+    {
+        return Some(true);
+    }
+    // A user of a directory service has no line in /etc/passwd.
+    (!names.is_empty()).then_some(false)
+}
+
+/// A `nix` that runs, and the channel its output will come through.
+struct Answer {
+    child: Child,
+    output: Receiver<String>,
+}
+
+impl Answer {
+    fn ask(program: &Path, arguments: &[&str]) -> Option<Self> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let stdout = child.stdout.take()?;
+        let (sender, output) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            if stdout.take(MOST_OUTPUT).read_to_string(&mut text).is_ok() {
+                // Nobody listens any more when the answer came too late.
+                let _ = sender.send(text);
+            }
+        });
+        Some(Self { child, output })
+    }
+
+    /// What it printed, if it succeeded in time.
+    fn take(mut self) -> Option<String> {
+        let text = self.output.recv_timeout(PATIENCE).ok();
+        if text.is_none() {
+            let _ = self.child.kill();
+        }
+        let status = self.child.wait().ok()?;
+        text.filter(|_| status.success())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{from_store_path, select};
+    use crate::release::Release;
+
+    #[test]
+    fn a_store_path_tells_the_version() {
+        let path = |text| from_store_path(Path::new(text));
+        assert_eq!(
+            path("/nix/store/abc-nix-2.34.8/bin/nix"),
+            Some(Release::nix(2, 34, 8))
+        );
+        assert_eq!(
+            path("/nix/store/abc-lix-2.93.0/bin/nix"),
+            Release::parse("lix-2.93.0")
+        );
+        assert_eq!(path("/nix/store/abc-determinate-nix-3.8.5/bin/nix"), None);
+        assert_eq!(path("/usr/bin/nix"), None);
+    }
+
+    #[test]
+    fn only_the_settings_that_matter() {
+        let text = r#"{"cores": {"value": 2}, "access-tokens": {"value": {"a": "secret"}}}"#;
+        let settings = select(text);
+        assert_eq!(settings.get("cores"), Some(&serde_json::json!(2)));
+        assert_eq!(settings.len(), 1, "no secret gets out");
+        assert!(select("no JSON").is_empty());
+    }
+}
