@@ -50,14 +50,26 @@ pub fn allowance(root: &Root, mounts: &[Mount], process: &str) -> Allowance {
     })
 }
 
-/// What the groups that systemd gave a service allow it; `None` when there is
-/// no such service.
-pub fn of_service(root: &Root, mounts: &[Mount], service: &str) -> Option<Allowance> {
-    let path = format!("/system.slice/{service}");
-    let running = mounts
+/// What the groups of nix-daemon, where builds run, allow it; `None` when there
+/// is no daemon.
+pub fn of_daemon(root: &Root, mounts: &[Mount]) -> Option<Allowance> {
+    let path = "/system.slice/nix-daemon.service";
+    let by_systemd = mounts
         .iter()
-        .any(|mount| mount.filesystem.starts_with("cgroup") && root.exists(inside(mount, &path)));
-    running.then(|| at(root, mounts, &|_| Some(path.clone())))
+        .any(|mount| mount.filesystem.starts_with("cgroup") && root.exists(inside(mount, path)));
+    if by_systemd {
+        return Some(at(root, mounts, &|_| Some(path.to_owned())));
+    }
+    // Looking through all processes takes time: only where a daemon listens.
+    if !root.exists("nix/var/nix/daemon-socket/socket") {
+        return None;
+    }
+    // Every connection has a process of the same name; the listener is oldest.
+    let numbers = root.list("proc").into_iter().filter_map(|name| name.parse::<u32>().ok());
+    let is_daemon =
+        |pid: &u32| root.word(format!("proc/{pid}/comm")).as_deref() == Some("nix-daemon");
+    let listener = numbers.filter(is_daemon).min()?;
+    Some(allowance(root, mounts, &format!("proc/{listener}")))
 }
 
 /// Read every controller's levels, each at the path that `path` says.
@@ -66,21 +78,11 @@ fn at(root: &Root, mounts: &[Mount], path: &dyn Fn(&str) -> Option<String>) -> A
         Some(path) => levels(root, mounts, controller, &path),
         None => Vec::new(),
     };
-    let quota = levels("cpu")
-        .iter()
-        .filter_map(|group| quota(root, group))
-        .reduce(Cpus::min);
-    let memory_bytes = levels("memory")
-        .iter()
-        .filter_map(|group| memory(root, group))
-        .min();
+    let quota = levels("cpu").iter().filter_map(|group| quota(root, group)).reduce(Cpus::min);
+    let memory_bytes = levels("memory").iter().filter_map(|group| memory(root, group)).min();
     // A child's CPUs are always among its parent's, so the nearest level says it.
     let cpus = levels("cpuset").iter().find_map(|group| cpus(root, group));
-    Allowance {
-        quota,
-        memory_bytes,
-        cpus,
-    }
+    Allowance { quota, memory_bytes, cpus }
 }
 
 /// The folders of a controller's groups, from the group at `path` up to the
@@ -110,15 +112,9 @@ fn levels(root: &Root, mounts: &[Mount], controller: &str, path: &str) -> Vec<Pa
 /// at its `root`; a group outside it (`/../..` in a namespace) cannot be seen.
 fn inside(mount: &Mount, path: &str) -> PathBuf {
     let path = Path::new(path);
-    let relative = path
-        .strip_prefix(&mount.root)
-        .or_else(|_| path.strip_prefix("/"));
+    let relative = path.strip_prefix(&mount.root).or_else(|_| path.strip_prefix("/"));
     match relative {
-        Ok(relative)
-            if relative
-                .components()
-                .all(|part| matches!(part, Component::Normal(_))) =>
-        {
+        Ok(relative) if relative.components().all(|part| matches!(part, Component::Normal(_))) => {
             mount.mount_point.join(relative)
         }
         _ => mount.mount_point.clone(),
@@ -153,38 +149,27 @@ fn memory(root: &Root, group: &Path) -> Option<u64> {
     let own = ["memory.max", "memory.high", "memory.limit_in_bytes"];
     // Version 1 tells here what ancestors allow that a namespace hides.
     let hidden = root.read(group.join("memory.stat")).ok().and_then(|text| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("hierarchical_memory_limit "))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("hierarchical_memory_limit "))?;
         line.trim().parse().ok()
     });
     // "Unlimited" is spelt max, -1, or some number near the largest of 63 or 64
     // bits, rounded down to a page.
-    own.into_iter()
-        .filter_map(limit)
-        .chain(hidden)
-        .filter(|&bytes| bytes < 1 << 62)
-        .min()
+    own.into_iter().filter_map(limit).chain(hidden).filter(|&bytes| bytes < 1 << 62).min()
 }
 
 fn cpus(root: &Root, group: &Path) -> Option<CpuSet> {
     // The last is how version 1 names it when mounted with `noprefix`.
-    [
-        "cpuset.cpus.effective",
-        "cpuset.effective_cpus",
-        "cpuset.cpus",
-        "cpus",
-    ]
-    .into_iter()
-    .find_map(|file| CpuSet::parse_list(&root.word(group.join(file))?))
-    .filter(|cpus| !cpus.is_empty())
+    ["cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus", "cpus"]
+        .into_iter()
+        .find_map(|file| CpuSet::parse_list(&root.word(group.join(file))?))
+        .filter(|cpus| !cpus.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::{Allowance, allowance, of_service, ratio};
+    use super::{Allowance, allowance, of_daemon, ratio};
     use crate::cpuset::CpuSet;
     use crate::mount::parse_mountinfo;
     use crate::number::Cpus;
@@ -232,35 +217,18 @@ mod tests {
     #[test]
     fn version_1_wins_and_bind_mounts_are_stripped() {
         let (_folder, root) = tree(&[
-            (
-                "proc/self/cgroup",
-                "5:memory:/docker/abc/x\n3:cpu,cpuacct:/y\n0::/z\n",
-            ),
+            ("proc/self/cgroup", "5:memory:/docker/abc/x\n3:cpu,cpuacct:/y\n0::/z\n"),
             ("sys/fs/cgroup/cpu,cpuacct/y/cpu.cfs_quota_us", "-1\n"),
             ("sys/fs/cgroup/cpu,cpuacct/y/cpu.cfs_period_us", "100000\n"),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "60000\n"),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
-            (
-                "sys/fs/cgroup/memory/x/memory.limit_in_bytes",
-                "9223372036854771712\n",
-            ),
-            (
-                "sys/fs/cgroup/memory/x/memory.stat",
-                "rss 1\nhierarchical_memory_limit 1048576\n",
-            ),
+            ("sys/fs/cgroup/memory/x/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/x/memory.stat", "rss 1\nhierarchical_memory_limit 1048576\n"),
             ("sys/fs/cgroup/unified/z/cpu.max", "1000 100000\n"),
         ]);
         let found = allowance(&root, &parse_mountinfo(V1), "proc/self");
-        assert_eq!(
-            found.quota,
-            Cpus::new(0.6),
-            "version 2 here has no cpu controller"
-        );
-        assert_eq!(
-            found.memory_bytes,
-            Some(1 << 20),
-            "the limit of an ancestor out of sight"
-        );
+        assert_eq!(found.quota, Cpus::new(0.6), "version 2 here has no cpu controller");
+        assert_eq!(found.memory_bytes, Some(1 << 20), "the limit of an ancestor out of sight");
         assert_eq!(found.cpus, None);
     }
 
@@ -276,14 +244,26 @@ mod tests {
 
     #[test]
     fn the_daemon_has_limits_of_its_own() {
-        let service = "sys/fs/cgroup/system.slice/nix-daemon.service";
-        let (_folder, root) = tree(&[(&format!("{service}/memory.high"), "8589934592\n")]);
-        let found = of_service(&root, &parse_mountinfo(V2), "nix-daemon.service");
-        assert_eq!(found.expect("a service").memory_bytes, Some(8 << 30));
-        assert_eq!(
-            of_service(&root, &parse_mountinfo(V2), "other.service"),
-            None
-        );
+        let service = "sys/fs/cgroup/system.slice/nix-daemon.service/memory.high";
+        let (_folder, root) = tree(&[(service, "8589934592\n")]);
+        let found = of_daemon(&root, &parse_mountinfo(V2)).expect("a service");
+        assert_eq!(found.memory_bytes, Some(8 << 30));
+        assert_eq!(of_daemon(&root, &[]), None);
+    }
+
+    #[test]
+    fn a_daemon_without_systemd_is_found_by_name() {
+        let (_folder, root) = tree(&[
+            ("nix/var/nix/daemon-socket/socket", ""),
+            ("proc/90/comm", "nix-daemon\n"),
+            ("proc/90/cgroup", "0::/worker\n"),
+            ("proc/12/comm", "nix-daemon\n"),
+            ("proc/12/cgroup", "0::/daemon\n"),
+            ("proc/2/comm", "kthreadd\n"),
+            ("sys/fs/cgroup/daemon/cpu.max", "200000 100000\n"),
+        ]);
+        let found = of_daemon(&root, &parse_mountinfo(V2)).expect("a daemon");
+        assert_eq!(found.quota, Cpus::new(2.0));
     }
 
     #[test]

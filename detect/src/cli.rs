@@ -44,10 +44,6 @@ pub struct Cli {
 impl Cli {
     /// What `run` needs of it.
     pub fn options(&self) -> Options {
-        Options {
-            store: self.store.clone(),
-            build_dir: self.build_dir.clone(),
-            live: self.live,
-        }
+        Options { store: self.store.clone(), build_dir: self.build_dir.clone(), live: self.live }
     }
 }

@@ -15,26 +15,15 @@ const FOLDER: &str = "sys/devices/system/cpu";
 
 /// What is known of the processors, to a process with this allowance.
 pub fn cpu(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Cpu {
-    let info = root
-        .read("proc/cpuinfo")
-        .map(|text| cpuinfo::parse(&text))
-        .unwrap_or_default();
+    let info = root.read("proc/cpuinfo").map(|text| cpuinfo::parse(&text)).unwrap_or_default();
     let Some(online) = online(root).or_else(|| listed(info.processors)) else {
-        notes.push(Note::warning(
-            "cpu-unknown",
-            "neither /sys nor /proc says which CPUs run",
-        ));
-        return Cpu {
-            quota: allowance.quota,
-            ..Cpu::default()
-        };
+        notes.push(Note::warning("cpu-unknown", "neither /sys nor /proc says which CPUs run"));
+        return Cpu { quota: allowance.quota, ..Cpu::default() };
     };
     let allowed = allowed(root, &online, allowance);
     let cores = topology::cores(root, &allowed);
     let count = |groups: &Option<Vec<CpuSet>>| {
-        groups
-            .as_ref()
-            .and_then(|groups| NonZeroU32::new(u32::try_from(groups.len()).ok()?))
+        groups.as_ref().and_then(|groups| NonZeroU32::new(u32::try_from(groups.len()).ok()?))
     };
     let whole = NonZeroU32::new(allowed.len()).map(Cpus::from);
     Cpu {
@@ -71,9 +60,7 @@ pub fn limits(root: &Root, allowance: &Allowance) -> Limits {
 }
 
 fn online(root: &Root) -> Option<CpuSet> {
-    let listed = root
-        .word(format!("{FOLDER}/online"))
-        .and_then(|text| CpuSet::parse_list(&text));
+    let listed = root.word(format!("{FOLDER}/online")).and_then(|text| CpuSet::parse_list(&text));
     listed.filter(|cpus| !cpus.is_empty()).or_else(|| {
         // Old kernels and containers lack the list; a CPU that cannot be
         // switched off has no `online` file of its own.
@@ -88,13 +75,8 @@ fn online(root: &Root) -> Option<CpuSet> {
 }
 
 fn present(root: &Root, online: &CpuSet) -> Option<NonZeroU32> {
-    let listed = root
-        .word(format!("{FOLDER}/present"))
-        .and_then(|text| CpuSet::parse_list(&text));
-    let present = listed
-        .map_or(0, |cpus| cpus.len())
-        .max(folders(root).len())
-        .max(online.len());
+    let listed = root.word(format!("{FOLDER}/present")).and_then(|text| CpuSet::parse_list(&text));
+    let present = listed.map_or(0, |cpus| cpus.len()).max(folders(root).len()).max(online.len());
     NonZeroU32::new(present)
 }
 
@@ -113,15 +95,9 @@ fn listed(processors: usize) -> Option<CpuSet> {
 /// The mask is read from the kernel's own account of it rather than by
 /// `sched_getaffinity`, whose callers mostly stop at 1,024 CPUs.
 fn allowed(root: &Root, online: &CpuSet, allowance: &Allowance) -> CpuSet {
-    let mask = root
-        .read("proc/self/status")
-        .ok()
-        .and_then(|text| affinity(&text));
+    let mask = root.read("proc/self/status").ok().and_then(|text| affinity(&text));
     let mut allowed = online.clone();
-    for set in [mask.as_ref(), allowance.cpus.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for set in [mask.as_ref(), allowance.cpus.as_ref()].into_iter().flatten() {
         let both = allowed.intersection(set);
         // A set that shares no CPU with those online is of another machine or
         // moment: no process runs nowhere.

@@ -19,14 +19,7 @@ pub struct CpuInfo {
 
 /// The keys of a CPU's name, best first: x86, `LoongArch`, PowerPC and SPARC,
 /// RISC-V, then ARM, whose kernel gives a name only on old systems.
-const MODEL_KEYS: [&str; 6] = [
-    "model name",
-    "Model Name",
-    "cpu",
-    "uarch",
-    "Hardware",
-    "Processor",
-];
+const MODEL_KEYS: [&str; 6] = ["model name", "Model Name", "cpu", "uarch", "Hardware", "Processor"];
 
 /// Parse /proc/cpuinfo of any architecture.
 pub fn parse(text: &str) -> CpuInfo {
@@ -59,17 +52,12 @@ pub fn parse(text: &str) -> CpuInfo {
             }
         }
     }
-    info.model = models
-        .into_iter()
-        .flatten()
-        .find(|name| !name.is_empty())
-        .map(str::to_owned);
+    info.model = models.into_iter().flatten().find(|name| !name.is_empty()).map(str::to_owned);
     info
 }
 
 fn is_s390_processor(key: &str) -> bool {
-    key.strip_prefix("processor ")
-        .is_some_and(|number| number.parse::<u32>().is_ok())
+    key.strip_prefix("processor ").is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 impl CpuInfo {
@@ -93,28 +81,10 @@ impl CpuInfo {
 
 /// The psABI's names in the kernel's spelling: `pni` is SSE3, `abm` LZCNT.
 const LEVELS: [(&str, &[&str]); 4] = [
-    (
-        "x86-64-v1",
-        &[
-            "lm", "cmov", "cx8", "fpu", "fxsr", "mmx", "syscall", "sse", "sse2",
-        ],
-    ),
-    (
-        "x86-64-v2",
-        &[
-            "cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "ssse3",
-        ],
-    ),
-    (
-        "x86-64-v3",
-        &[
-            "abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave",
-        ],
-    ),
-    (
-        "x86-64-v4",
-        &["avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"],
-    ),
+    ("x86-64-v1", &["lm", "cmov", "cx8", "fpu", "fxsr", "mmx", "syscall", "sse", "sse2"]),
+    ("x86-64-v2", &["cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "ssse3"]),
+    ("x86-64-v3", &["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"]),
+    ("x86-64-v4", &["avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"]),
 ];
 
 #[cfg(test)]
@@ -122,35 +92,20 @@ mod tests {
     use super::{LEVELS, parse};
 
     fn flags(levels: usize) -> String {
-        LEVELS[..levels]
-            .iter()
-            .flat_map(|(_, flags)| *flags)
-            .copied()
-            .collect::<Vec<_>>()
-            .join(" ")
+        LEVELS[..levels].iter().flat_map(|(_, flags)| *flags).copied().collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn levels_need_every_feature_of_every_cpu() {
         let level = |text: &str| parse(text).isa_level();
-        assert_eq!(
-            level(&format!("flags\t: {}\n", flags(3))),
-            Some("x86-64-v3")
-        );
+        assert_eq!(level(&format!("flags\t: {}\n", flags(3))), Some("x86-64-v3"));
         assert_eq!(level(&format!("flags : {}\n", flags(4))), Some("x86-64-v4"));
         let without_bmi2 = flags(4).replace("bmi2 ", "");
-        assert_eq!(
-            level(&format!("flags\t: {without_bmi2}\n")),
-            Some("x86-64-v2")
-        );
+        assert_eq!(level(&format!("flags\t: {without_bmi2}\n")), Some("x86-64-v2"));
         let big_and_little = format!("flags\t: {}\n\nflags\t: {}\n", flags(4), flags(2));
         assert_eq!(level(&big_and_little), Some("x86-64-v2"));
         assert_eq!(level("flags\t: fpu\n"), None);
-        assert_eq!(
-            level("Features\t: fp asimd\n"),
-            None,
-            "another architecture"
-        );
+        assert_eq!(level("Features\t: fp asimd\n"), None, "another architecture");
     }
 
     #[test]
@@ -161,10 +116,7 @@ mod tests {
             (Some("GenuineIntel"), Some("X"))
         );
         let s390 = parse("vendor_id       : IBM/S390\nprocessor 0: version = FF\nprocessor 1: v\n");
-        assert_eq!(
-            (s390.processors, s390.vendor.as_deref()),
-            (2, Some("IBM/S390"))
-        );
+        assert_eq!((s390.processors, s390.vendor.as_deref()), (2, Some("IBM/S390")));
         let ppc = parse("processor\t: 0\ncpu\t\t: POWER7\nmodel\t\t: IBM,8233\n");
         assert_eq!(ppc.model.as_deref(), Some("POWER7"));
     }

@@ -19,11 +19,7 @@ impl CpuSet {
     pub fn parse_list(text: &str) -> Option<Self> {
         let mut set = Self::default();
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (range, step) = part.split_once(':').unwrap_or((part, "1/1"));
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             let (first, last) = (cpu_number(first)?, cpu_number(last)?);
@@ -66,20 +62,13 @@ impl CpuSet {
 
     /// Whether a CPU is in the set.
     pub fn contains(&self, cpu: usize) -> bool {
-        self.words
-            .get(cpu / 64)
-            .is_some_and(|word| word >> (cpu % 64) & 1 == 1)
+        self.words.get(cpu / 64).is_some_and(|word| word >> (cpu % 64) & 1 == 1)
     }
 
     /// The CPUs in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let mut words: Vec<u64> = self
-            .words
-            .iter()
-            .zip(&other.words)
-            .map(|(a, b)| a & b)
-            .collect();
+        let mut words: Vec<u64> = self.words.iter().zip(&other.words).map(|(a, b)| a & b).collect();
         while words.last() == Some(&0) {
             words.pop();
         }
@@ -105,9 +94,7 @@ impl CpuSet {
 impl FromIterator<usize> for CpuSet {
     fn from_iter<I: IntoIterator<Item = usize>>(cpus: I) -> Self {
         let mut set = Self::default();
-        cpus.into_iter()
-            .filter(|&cpu| cpu < MOST_CPUS)
-            .for_each(|cpu| set.insert(cpu));
+        cpus.into_iter().filter(|&cpu| cpu < MOST_CPUS).for_each(|cpu| set.insert(cpu));
         set
     }
 }
@@ -132,16 +119,7 @@ mod tests {
         assert_eq!(list("\0"), [0; 0], "a NUL is empty");
         assert_eq!(list(""), [0; 0]);
         assert_eq!(list("1023,2047").len(), 2);
-        for bad in [
-            "a",
-            "3-1",
-            "0-",
-            "0-3:0",
-            "0-3:x",
-            "4294967296",
-            "0-4294967295",
-            "-1",
-        ] {
+        for bad in ["a", "3-1", "0-", "0-3:0", "0-3:x", "4294967296", "0-4294967295", "-1"] {
             assert_eq!(CpuSet::parse_list(bad), None, "{bad}");
         }
     }
@@ -150,16 +128,9 @@ mod tests {
     fn masks() {
         let set = CpuSet::parse_mask("3,00000001\n").expect("mask");
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 32, 33]);
-        assert_eq!(
-            CpuSet::parse_mask("00000000,0000000f"),
-            CpuSet::parse_list("0-3")
-        );
+        assert_eq!(CpuSet::parse_mask("00000000,0000000f"), CpuSet::parse_list("0-3"));
         assert_eq!(CpuSet::parse_mask("xyz"), None);
-        assert_eq!(
-            CpuSet::parse_mask(&vec!["0"; 5000].join(",")),
-            None,
-            "too long to be real"
-        );
+        assert_eq!(CpuSet::parse_mask(&vec!["0"; 5000].join(",")), None, "too long to be real");
     }
 
     #[test]
@@ -169,9 +140,6 @@ mod tests {
         assert_eq!(low.intersection(&all), low);
         assert_eq!(all.intersection(&low), low);
         assert_eq!(all.len(), 201);
-        assert!(
-            low.intersection(&CpuSet::parse_list("70").expect("list"))
-                .is_empty()
-        );
+        assert!(low.intersection(&CpuSet::parse_list("70").expect("list")).is_empty());
     }
 }

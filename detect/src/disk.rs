@@ -45,10 +45,7 @@ pub fn by_path(root: &Root, path: &str) -> Option<PathBuf> {
         return Some(found);
     }
     let mapped = name.strip_prefix("mapper/")?;
-    let devices = root
-        .list("sys/class/block")
-        .into_iter()
-        .chain(root.list("sys/block"));
+    let devices = root.list("sys/class/block").into_iter().chain(root.list("sys/block"));
     devices
         .filter(|device| device.starts_with("dm-"))
         .filter_map(|device| by_name(root, &device))
@@ -82,11 +79,7 @@ fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
         }
         return;
     }
-    let name = folder
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if let Some(layer) = layer(root, folder, &name)
         && !found.stack.contains(&layer)
     {
@@ -109,10 +102,7 @@ fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
     found.media.push(media);
     // Containers and old captures hide what a mapped device stands on; its own
     // queue still tells what kind of disk, since the kernel passes limits up.
-    if ["dm-", "md", "bcache", "loop"]
-        .iter()
-        .any(|stacked| disk.name.starts_with(stacked))
-    {
+    if ["dm-", "md", "bcache", "loop"].iter().any(|stacked| disk.name.starts_with(stacked)) {
         found.hidden = true;
     } else {
         found.disks.push(disk);
@@ -131,10 +121,7 @@ fn layer(root: &Root, folder: &Path, name: &str) -> Option<String> {
         });
     }
     if root.exists(folder.join("md")) {
-        return Some(
-            root.word(folder.join("md/level"))
-                .unwrap_or_else(|| "md".to_owned()),
-        );
+        return Some(root.word(folder.join("md/level")).unwrap_or_else(|| "md".to_owned()));
     }
     let prefix = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
     match prefix {
@@ -168,15 +155,7 @@ fn leaf(root: &Root, folder: &Path, name: String) -> (Disk, Media) {
         },
     };
     let write_cache = root.word(queue.join("write_cache"));
-    (
-        Disk {
-            name,
-            transport,
-            rotational,
-            write_cache,
-        },
-        media,
-    )
+    (Disk { name, transport, rotational, write_cache }, media)
 }
 
 /// How a disk is attached, by where the kernel hangs it: names such as sda say
@@ -191,33 +170,16 @@ fn transport(root: &Root, folder: &Path, name: &str) -> Option<String> {
         parts.iter().any(numbered)
     };
     if has("nvme") {
-        let fabric = root
-            .word(folder.join("device/transport"))
-            .filter(|word| word != "pcie");
+        let fabric = root.word(folder.join("device/transport")).filter(|word| word != "pcie");
         return Some(fabric.map_or_else(|| "nvme".to_owned(), |fabric| format!("nvme-{fabric}")));
     }
-    let by_path = [
-        ("usb", "usb"),
-        ("mmc", "mmc"),
-        ("session", "iscsi"),
-        ("vbd-", "xen"),
-    ];
+    let by_path = [("usb", "usb"), ("mmc", "mmc"), ("session", "iscsi"), ("vbd-", "xen")];
     if let Some((_, transport)) = by_path.iter().find(|(prefix, _)| has(prefix)) {
         return Some((*transport).to_owned());
     }
-    let by_name = [
-        ("zram", "memory"),
-        ("ram", "memory"),
-        ("pmem", "memory"),
-        ("nbd", "network"),
-    ];
-    let by_name = by_name
-        .iter()
-        .chain(&[("rbd", "network"), ("drbd", "network")]);
-    if let Some((_, transport)) = by_name
-        .copied()
-        .find(|(prefix, _)| name.starts_with(prefix))
-    {
+    let by_name = [("zram", "memory"), ("ram", "memory"), ("pmem", "memory"), ("nbd", "network")];
+    let by_name = by_name.iter().chain(&[("rbd", "network"), ("drbd", "network")]);
+    if let Some((_, transport)) = by_name.copied().find(|(prefix, _)| name.starts_with(prefix)) {
         return Some(transport.to_owned());
     }
     if has("virtio") {
@@ -235,20 +197,16 @@ fn transport(root: &Root, folder: &Path, name: &str) -> Option<String> {
     if has("ata") {
         return Some("sata".to_owned());
     }
-    let host = parts.iter().find(|part| {
-        part.strip_prefix("host")
-            .is_some_and(|id| id.parse::<u32>().is_ok())
-    })?;
+    let host = parts
+        .iter()
+        .find(|part| part.strip_prefix("host").is_some_and(|id| id.parse::<u32>().is_ok()))?;
     if root.exists(format!("sys/class/fc_host/{host}")) {
         return Some("fc".to_owned());
     }
     if root.exists(format!("sys/class/sas_host/{host}")) {
         return Some("sas".to_owned());
     }
-    match root
-        .word(format!("sys/class/scsi_host/{host}/proc_name"))?
-        .as_str()
-    {
+    match root.word(format!("sys/class/scsi_host/{host}/proc_name"))?.as_str() {
         "ahci" | "sata_nv" => Some("sata".to_owned()),
         "usb-storage" | "uas" => Some("usb".to_owned()),
         "storvsc" => Some("hyperv".to_owned()),

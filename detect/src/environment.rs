@@ -54,51 +54,32 @@ pub fn environment(root: &Root, variable: &dyn Fn(&str) -> Option<String>) -> En
     Environment {
         virtual_machine: virtual_machine(root),
         container: container(root),
-        ci: CI
-            .iter()
-            .find(|(name, _)| set(name))
-            .map(|(_, system)| (*system).to_owned()),
+        ci: CI.iter().find(|(name, _)| set(name)).map(|(_, system)| (*system).to_owned()),
         laptop: laptop(root),
         kvm: root.exists("dev").then(|| root.exists("dev/kvm")),
     }
 }
 
 fn virtual_machine(root: &Root) -> Option<String> {
-    let release = root
-        .word("proc/sys/kernel/osrelease")
-        .unwrap_or_default()
-        .to_lowercase();
+    let release = root.word("proc/sys/kernel/osrelease").unwrap_or_default().to_lowercase();
     if release.contains("microsoft") || release.contains("wsl") {
         return Some("wsl".to_owned());
     }
-    let dmi = [
-        "product_name",
-        "sys_vendor",
-        "board_vendor",
-        "bios_vendor",
-        "product_version",
-    ];
-    let names = dmi
-        .iter()
-        .filter_map(|file| root.word(format!("sys/class/dmi/id/{file}")));
+    let dmi = ["product_name", "sys_vendor", "board_vendor", "bios_vendor", "product_version"];
+    let names = dmi.iter().filter_map(|file| root.word(format!("sys/class/dmi/id/{file}")));
     for name in names {
         if let Some((_, hypervisor)) = DMI.iter().find(|(prefix, _)| name.starts_with(prefix)) {
             return Some((*hypervisor).to_owned());
         }
     }
     // Xen's first domain sees the hypervisor too, but owns the hardware.
-    let first_domain = root
-        .word("proc/xen/capabilities")
-        .is_some_and(|text| text.contains("control_d"));
+    let first_domain =
+        root.word("proc/xen/capabilities").is_some_and(|text| text.contains("control_d"));
     if let Some(kind) = root.word("sys/hypervisor/type").filter(|_| !first_domain) {
         return Some(kind);
     }
     if let Some(name) = root.word("proc/device-tree/hypervisor/compatible") {
-        return Some(if name.contains("kvm") {
-            "kvm".to_owned()
-        } else {
-            name
-        });
+        return Some(if name.contains("kvm") { "kvm".to_owned() } else { name });
     }
     let mainframe = root.read("proc/sysinfo").unwrap_or_default();
     if mainframe.contains("z/VM") {
@@ -110,10 +91,7 @@ fn virtual_machine(root: &Root) -> Option<String> {
     // Firecracker and others tell nothing but the processor's own flag.
     let info = root.read("proc/cpuinfo").unwrap_or_default();
     let flags = info.lines().find(|line| line.starts_with("flags"))?;
-    flags
-        .split_whitespace()
-        .any(|flag| flag == "hypervisor")
-        .then(|| "unknown".to_owned())
+    flags.split_whitespace().any(|flag| flag == "hypervisor").then(|| "unknown".to_owned())
 }
 
 fn container(root: &Root) -> Option<String> {
@@ -122,9 +100,7 @@ fn container(root: &Root) -> Option<String> {
     }
     // Readable by root alone; elsewhere the marks that engines leave must do.
     let environ = root.read("proc/1/environ").unwrap_or_default();
-    let named = environ
-        .split('\0')
-        .find_map(|pair| pair.strip_prefix("container="));
+    let named = environ.split('\0').find_map(|pair| pair.strip_prefix("container="));
     if let Some(name) = named.filter(|name| !name.is_empty()) {
         return Some(name.to_owned());
     }
@@ -174,10 +150,7 @@ mod tests {
             fs::write(path, text).expect("file");
         }
         let variable = |name: &str| {
-            variables
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         environment(&Root::captured(folder.path()).expect("root"), &variable)
     }
@@ -185,10 +158,7 @@ mod tests {
     #[test]
     fn a_container_in_a_virtual_machine_is_both() {
         let found = look(
-            &[
-                ("sys/class/dmi/id/sys_vendor", "QEMU\n"),
-                (".dockerenv", ""),
-            ],
+            &[("sys/class/dmi/id/sys_vendor", "QEMU\n"), (".dockerenv", "")],
             &[("CI", "true"), ("GITHUB_ACTIONS", "true")],
         );
         assert_eq!(found.virtual_machine.as_deref(), Some("qemu"));
@@ -212,9 +182,6 @@ mod tests {
         assert_eq!(look(&mouse, &[]).laptop, Some(false));
         let battery = [("sys/class/power_supply/BAT0/type", "Battery\n")];
         assert_eq!(look(&battery, &[]).laptop, Some(true));
-        assert_eq!(
-            look(&[("sys/class/dmi/id/chassis_type", "10\n")], &[]).laptop,
-            Some(true)
-        );
+        assert_eq!(look(&[("sys/class/dmi/id/chassis_type", "10\n")], &[]).laptop, Some(true));
     }
 }

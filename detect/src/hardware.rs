@@ -377,19 +377,11 @@ pub enum Level {
 impl Note {
     /// A remark that is good to know.
     pub fn info(id: &str, text: impl Into<String>) -> Self {
-        Self {
-            id: id.to_owned(),
-            level: Level::Info,
-            text: text.into(),
-        }
+        Self { id: id.to_owned(), level: Level::Info, text: text.into() }
     }
 
     /// A remark on what is worse than it could be.
     pub fn warning(id: &str, text: impl Into<String>) -> Self {
-        Self {
-            id: id.to_owned(),
-            level: Level::Warning,
-            text: text.into(),
-        }
+        Self { id: id.to_owned(), level: Level::Warning, text: text.into() }
     }
 }

@@ -24,29 +24,18 @@ type Evidence = fn(&Root, &CpuSet) -> Option<Vec<CpuSet>>;
 /// evidence alike (`hwloc/topology-linux.c`, "cpukinds").
 pub fn kinds(root: &Root, cpus: &CpuSet, cores: Option<&[CpuSet]>) -> Vec<Kind> {
     let evidence: [Evidence; 4] = [by_counters, by_arm_design, by_capacity, by_frequency];
-    let sets = evidence
-        .iter()
-        .filter_map(|look| look(root, cpus))
-        .find(|sets| sets.len() > 1)
-        .unwrap_or_else(|| vec![cpus.clone()]);
+    let sets =
+        evidence.iter().find_map(|look| look(root, cpus)).unwrap_or_else(|| vec![cpus.clone()]);
     let mut kinds: Vec<(Option<f64>, Kind)> = sets
         .iter()
         .filter_map(|set| {
             let cores = cores.and_then(|cores| {
-                let among = cores
-                    .iter()
-                    .filter(|core| !core.intersection(set).is_empty());
+                let among = cores.iter().filter(|core| !core.intersection(set).is_empty());
                 NonZeroU32::new(u32::try_from(among.count()).ok()?)
             });
             let cpus = NonZeroU32::new(set.len())?;
-            Some((
-                speed(root, set),
-                Kind {
-                    cpus,
-                    cores,
-                    relative_speed: None,
-                },
-            ))
+            let speed = if sets.len() == 1 { Some(1.0) } else { speed(root, set) };
+            Some((speed, Kind { cpus, cores, relative_speed: None }))
         })
         .collect();
     // Without figures, the order in which the evidence names them stands.
@@ -54,26 +43,20 @@ pub fn kinds(root: &Root, cpus: &CpuSet, cores: Option<&[CpuSet]>) -> Vec<Kind> 
         kinds.sort_by(|(a, _), (b, _)| b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal));
     }
     let fastest = kinds.first().and_then(|(speed, _)| *speed);
-    let alike = kinds.len() == 1;
     for (speed, kind) in &mut kinds {
-        kind.relative_speed = match (*speed, fastest) {
-            _ if alike => Cpus::new(1.0),
-            (Some(speed), Some(fastest)) => Cpus::new((speed / fastest * 100.0).round() / 100.0),
-            _ => None,
-        };
+        let relative = speed.zip(fastest).map(|(speed, fastest)| speed / fastest);
+        kind.relative_speed = relative.and_then(|speed| Cpus::new((speed * 100.0).round() / 100.0));
     }
     kinds.into_iter().map(|(_, kind)| kind).collect()
 }
 
 /// Intel's kinds have separate performance-monitoring units.
 fn by_counters(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
-    let sets = ["cpu_core", "cpu_atom", "cpu_lowpower"]
-        .iter()
-        .filter_map(|unit| {
-            let list = root.word(format!("sys/devices/{unit}/cpus"))?;
-            let set = CpuSet::parse_list(&list)?.intersection(cpus);
-            (!set.is_empty()).then_some(set)
-        });
+    let sets = ["cpu_core", "cpu_atom", "cpu_lowpower"].iter().filter_map(|unit| {
+        let list = root.word(format!("sys/devices/{unit}/cpus"))?;
+        let set = CpuSet::parse_list(&list)?.intersection(cpus);
+        (!set.is_empty()).then_some(set)
+    });
     Some(sets.collect())
         .filter(|sets: &Vec<CpuSet>| sets.iter().map(CpuSet::len).sum::<u32>() == cpus.len())
 }
@@ -82,9 +65,8 @@ fn by_counters(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
 /// and the variant may differ between steppings of one design.
 fn by_arm_design(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
     let design = |cpu| {
-        let text = root.word(format!(
-            "sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"
-        ))?;
+        let text =
+            root.word(format!("sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"))?;
         let midr = u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()?;
         Some(midr & 0xff0f_fff0)
     };
@@ -102,17 +84,17 @@ fn by_frequency(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
     by_base
         .filter(several)
         .or_else(|| by_nominal().filter(several))
-        .or_else(|| {
-            let highest = |cpu| figure(root, cpu, "cpufreq/cpuinfo_max_freq");
-            let top = cpus
-                .iter()
-                .map(highest)
-                .collect::<Option<Vec<_>>>()?
-                .into_iter()
-                .max()?;
-            // More than 15 % below the top is another kind.
-            by_value(cpus, |cpu| Some(u64::from(highest(cpu)? * 100 < top * 85)))
-        })
+        .or_else(|| by_highest_frequency(root, cpus))
+}
+
+/// More than 15 % below the top is another kind.
+fn by_highest_frequency(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+    let highest: BTreeMap<usize, u64> = cpus
+        .iter()
+        .map(|cpu| Some((cpu, figure(root, cpu, "cpufreq/cpuinfo_max_freq")?)))
+        .collect::<Option<_>>()?;
+    let top = *highest.values().max()?;
+    by_value(cpus, |cpu| Some(u64::from(highest[&cpu] * 100 >= top * 85)))
 }
 
 /// CPUs grouped by a value that each of them must have, highest value first.
@@ -140,9 +122,6 @@ fn speed(root: &Root, cpus: &CpuSet) -> Option<f64> {
     ];
     #[expect(clippy::cast_precision_loss, reason = "below 2^40")]
     files.iter().find_map(|file| {
-        cpus.iter()
-            .filter_map(|cpu| figure(root, cpu, file))
-            .max()
-            .map(|speed| speed as f64)
+        cpus.iter().filter_map(|cpu| figure(root, cpu, file)).max().map(|speed| speed as f64)
     })
 }

@@ -52,7 +52,7 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
     let mut notes = Vec::new();
     let mounts = mount::mounts(root);
     let allowance = cgroup::allowance(root, &mounts, "proc/self");
-    let daemon = cgroup::of_service(root, &mounts, "nix-daemon.service");
+    let daemon = cgroup::of_daemon(root, &mounts);
     let cpu = cpu::cpu(root, &allowance, &mut notes);
     let memory = memory::memory(root, &allowance, &mut notes);
     let variable = |name: &str| std::env::var(name).ok().filter(|_| root.is_live());
@@ -60,14 +60,9 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
     let network = network::network(root);
 
     let (nix, release) = nix::nix(root, asked, &mut notes);
-    let store = options
-        .store
-        .clone()
-        .unwrap_or_else(|| nix::store_dir(root));
-    let build_dir = options
-        .build_dir
-        .clone()
-        .unwrap_or_else(|| nix::build_dir(root, nix.as_ref(), release));
+    let store = options.store.clone().unwrap_or_else(|| nix::store_dir(root));
+    let build_dir =
+        options.build_dir.clone().unwrap_or_else(|| nix::build_dir(root, nix.as_ref(), release));
     let place = |path: &Path| Some(storage::place(root, &mounts, path));
     let storage = Storage {
         store: place(&store),
@@ -75,10 +70,7 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
         tmp: place(Path::new("/tmp")),
     };
     if mounts.is_empty() {
-        notes.push(Note::warning(
-            "mounts-unknown",
-            "no mount table: nothing is known of storage",
-        ));
+        notes.push(Note::warning("mounts-unknown", "no mount table: nothing is known of storage"));
     }
     Hardware {
         version: Version,
@@ -99,11 +91,7 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
 /// us know for certain.
 fn system(root: &Root, is_x86_64: bool) -> Option<String> {
     if root.is_live() {
-        let os = if cfg!(target_os = "macos") {
-            "darwin"
-        } else {
-            std::env::consts::OS
-        };
+        let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
         return Some(format!("{}-{os}", std::env::consts::ARCH));
     }
     is_x86_64.then(|| "x86_64-linux".to_owned())

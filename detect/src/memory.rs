@@ -8,28 +8,15 @@ use crate::root::Root;
 
 /// What is known of memory, to a process with this allowance.
 pub fn memory(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Memory {
-    let info = root
-        .read("proc/meminfo")
-        .map(|text| parse(&text))
-        .unwrap_or_default();
+    let info = root.read("proc/meminfo").map(|text| parse(&text)).unwrap_or_default();
     let Some(total) = info.total_bytes else {
-        notes.push(Note::warning(
-            "memory-unknown",
-            "/proc/meminfo does not say how much there is",
-        ));
+        notes.push(Note::warning("memory-unknown", "/proc/meminfo does not say how much there is"));
         let limit_bytes = allowance.memory_bytes.and_then(NonZeroU64::new);
-        return Memory {
-            limit_bytes,
-            usable_bytes: limit_bytes,
-            ..Memory::default()
-        };
+        return Memory { limit_bytes, usable_bytes: limit_bytes, ..Memory::default() };
     };
     let huge = info.huge_pages_bytes.unwrap_or(0);
     let limit_bytes = allowance.memory_bytes.filter(|&limit| limit < total.get());
-    let usable = total
-        .get()
-        .saturating_sub(huge)
-        .min(limit_bytes.unwrap_or(u64::MAX));
+    let usable = total.get().saturating_sub(huge).min(limit_bytes.unwrap_or(u64::MAX));
     let swaps = root.read("proc/swaps").ok().map(|text| parse_swaps(&text));
     Memory {
         total_bytes: Some(total),
@@ -60,9 +47,7 @@ pub struct Meminfo {
 /// captured and sandboxed ones do.
 pub fn parse(text: &str) -> Meminfo {
     let number = |key: &str| -> Option<u64> {
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
         value.trim().trim_end_matches("kB").trim_end().parse().ok()
     };
     let bytes = |key| number(key)?.checked_mul(1024);
@@ -86,16 +71,8 @@ fn parse_swaps(text: &str) -> (u64, u64) {
         let (Some(name), Some(_), Some(size)) = (words.next(), words.next(), words.next()) else {
             continue;
         };
-        let size = size
-            .parse::<u64>()
-            .ok()
-            .and_then(|kib| kib.checked_mul(1024))
-            .unwrap_or(0);
-        let sum = if name.starts_with("/dev/zram") {
-            &mut bytes.1
-        } else {
-            &mut bytes.0
-        };
+        let size = size.parse::<u64>().ok().and_then(|kib| kib.checked_mul(1024)).unwrap_or(0);
+        let sum = if name.starts_with("/dev/zram") { &mut bytes.1 } else { &mut bytes.0 };
         *sum = sum.saturating_add(size);
     }
     bytes
@@ -125,13 +102,8 @@ mod tests {
 
     #[test]
     fn damage_is_unknown() {
-        for text in [
-            "",
-            "MemTotal:",
-            "MemTotal: -1 kB",
-            "MemTotal: 18446744073709551615 kB",
-            "é",
-        ] {
+        for text in ["", "MemTotal:", "MemTotal: -1 kB", "MemTotal: 18446744073709551615 kB", "é"]
+        {
             assert_eq!(parse(text).total_bytes, None, "{text}");
         }
     }

@@ -26,9 +26,7 @@ pub struct Mount {
 impl Mount {
     /// The value of option `name=value`.
     pub fn option(&self, name: &str) -> Option<&str> {
-        self.options
-            .iter()
-            .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+        self.options.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// Whether the option is set.
@@ -41,10 +39,7 @@ impl Mount {
 pub fn mounts(root: &Root) -> Vec<Mount> {
     match root.read("proc/self/mountinfo") {
         Ok(text) => parse_mountinfo(&text),
-        Err(_) => root
-            .read("proc/mounts")
-            .map(|text| parse_mounts(&text))
-            .unwrap_or_default(),
+        Err(_) => root.read("proc/mounts").map(|text| parse_mounts(&text)).unwrap_or_default(),
     }
 }
 
@@ -80,23 +75,14 @@ fn parse_mounts(text: &str) -> Vec<Mount> {
             let mount_point = unescape(words.next()?).into();
             let filesystem = words.next()?.to_owned();
             let options = tidy(words.next()?.split(',').map(str::to_owned));
-            Some(Mount {
-                device: None,
-                root: "/".into(),
-                mount_point,
-                filesystem,
-                source,
-                options,
-            })
+            Some(Mount { device: None, root: "/".into(), mount_point, filesystem, source, options })
         })
         .collect()
 }
 
 fn tidy(options: impl Iterator<Item = String>) -> Vec<String> {
-    let mut options: Vec<String> = options
-        .map(|option| unescape(&option))
-        .filter(|option| !option.is_empty())
-        .collect();
+    let mut options: Vec<String> =
+        options.map(|option| unescape(&option)).filter(|option| !option.is_empty()).collect();
     options.sort_unstable();
     options.dedup();
     options
@@ -152,23 +138,12 @@ damaged line
         let mounts = parse_mountinfo(MOUNTINFO);
         assert_eq!(mounts.len(), 4);
         let at = |path| covering(&mounts, Path::new(path)).expect(path);
-        assert_eq!(
-            at("/nixpkgs-old").filesystem,
-            "ext4",
-            "a prefix of the name is no parent"
-        );
+        assert_eq!(at("/nixpkgs-old").filesystem, "ext4", "a prefix of the name is no parent");
         assert_eq!(at("/nixpkgs/x").filesystem, "tmpfs");
-        assert_eq!(
-            at("/nix/store").device.as_deref(),
-            Some("0:51"),
-            "mounted over"
-        );
+        assert_eq!(at("/nix/store").device.as_deref(), Some("0:51"), "mounted over");
         assert_eq!(mounts[1].source, "/dev/mapper/my pool");
         assert_eq!(mounts[1].option("subvol"), Some("/@nix"));
-        assert_eq!(
-            mounts[1].options,
-            ["noatime", "rw", "space_cache=v2", "subvol=/@nix"]
-        );
+        assert_eq!(mounts[1].options, ["noatime", "rw", "space_cache=v2", "subvol=/@nix"]);
     }
 
     #[test]

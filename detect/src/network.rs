@@ -22,16 +22,12 @@ pub fn network(root: &Root) -> Network {
         let path = root.resolve(std::path::Path::new(&format!("/{device}")));
         path.iter().any(|part| {
             let part = part.to_string_lossy();
-            ["virtio", "vif-", "VMBUS"]
-                .iter()
-                .any(|prefix| part.starts_with(prefix))
+            ["virtio", "vif-", "VMBUS"].iter().any(|prefix| part.starts_with(prefix))
         })
     };
     Network {
         // -1 on virtual cards, and an error when the link is down.
-        link_speed_mbps: root
-            .word(format!("{folder}/speed"))
-            .and_then(|text| text.parse().ok()),
+        link_speed_mbps: root.word(format!("{folder}/speed")).and_then(|text| text.parse().ok()),
         wireless: Some(
             root.exists(format!("{folder}/wireless")) || root.exists(format!("{folder}/phy80211")),
         ),
@@ -47,11 +43,7 @@ fn default_interface(routes: &str) -> Option<&str> {
         let metric: u32 = words.get(6)?.parse().ok()?;
         everywhere.then_some((metric, words[0]))
     };
-    let cheapest = routes
-        .lines()
-        .skip(1)
-        .filter_map(route)
-        .min_by_key(|(metric, _)| *metric);
+    let cheapest = routes.lines().skip(1).filter_map(route).min_by_key(|(metric, _)| *metric);
     cheapest.map(|(_, interface)| interface)
 }
 
@@ -60,9 +52,7 @@ fn physical(root: &Root, name: &str) -> String {
     let mut name = name.to_owned();
     for _ in 0..MOST_LAYERS {
         let entries = root.list(format!("sys/class/net/{name}"));
-        let lower = entries
-            .iter()
-            .filter_map(|entry| entry.strip_prefix("lower_"));
+        let lower = entries.iter().filter_map(|entry| entry.strip_prefix("lower_"));
         // A bridge also carries the virtual links of containers.
         let real = |lower: &&str| root.exists(format!("sys/class/net/{lower}/device"));
         match lower.clone().find(real).or_else(|| lower.clone().next()) {

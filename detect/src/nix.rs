@@ -82,28 +82,15 @@ pub struct Asked {
 pub fn ask(root: &Root) -> Asked {
     let on_path = || {
         let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path)
-            .map(|folder| folder.join("nix"))
-            .find(|file| file.is_file())
+        std::env::split_paths(&path).map(|folder| folder.join("nix")).find(|file| file.is_file())
     };
-    let usual = || {
-        USUAL_PLACES
-            .iter()
-            .map(PathBuf::from)
-            .find(|path| root.exists(path))
-    };
+    let usual = || USUAL_PLACES.iter().map(PathBuf::from).find(|path| root.exists(path));
     if !root.is_live() {
-        return Asked {
-            version: None,
-            settings: None,
-            program: usual(),
-        };
+        return Asked { version: None, settings: None, program: usual() };
     }
     let program = on_path().or_else(usual);
     Asked {
-        version: program
-            .as_deref()
-            .and_then(|program| Answer::ask(program, &["--version"])),
+        version: program.as_deref().and_then(|program| Answer::ask(program, &["--version"])),
         settings: program.as_deref().and_then(|program| {
             // `config show` since 2.20, of which this stays an alias.
             let feature = ["--extra-experimental-features", "nix-command"];
@@ -133,10 +120,7 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
     }
     let settings = settings.map(|text| select(&text)).unwrap_or_default();
     if settings.is_empty() {
-        notes.push(Note::info(
-            "nix-settings-unknown",
-            "Nix's settings could not be read",
-        ));
+        notes.push(Note::info("nix-settings-unknown", "Nix's settings could not be read"));
     }
     let multi_user = multi_user(root);
     let nix = Nix {
@@ -147,11 +131,7 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         implementation: release.map(|release| release.implementation),
         multi_user,
         build_users: build_users(root, &settings),
-        trusted: if root.is_live() {
-            trusted(root, multi_user, &settings)
-        } else {
-            None
-        },
+        trusted: if root.is_live() { trusted(root, multi_user, &settings) } else { None },
         conf_owner: Some(conf_owner(root)),
         store_dir: Some(store_dir(root).display().to_string()),
         settings,
@@ -175,10 +155,7 @@ pub fn build_dir(root: &Root, nix: Option<&Nix>, release: Option<Release>) -> Pa
     }
     let old = match release {
         // lix.systems release notes 2.94.
-        Some(Release {
-            implementation: Implementation::Lix,
-            version,
-        }) => {
+        Some(Release { implementation: Implementation::Lix, version }) => {
             if version >= (2, 94, 0) {
                 return "/nix/var/nix/b".into();
             }
@@ -210,12 +187,7 @@ fn select(text: &str) -> BTreeMap<String, Value> {
 
 /// `/nix/store/HASH-nix-2.34.8/bin/nix` tells the version without being run.
 fn from_store_path(program: &Path) -> Option<Release> {
-    let name = program
-        .strip_prefix("/nix/store")
-        .ok()?
-        .iter()
-        .next()?
-        .to_str()?;
+    let name = program.strip_prefix("/nix/store").ok()?.iter().next()?.to_str()?;
     let (_, name) = name.split_once('-')?;
     match name.rsplit_once('-')? {
         ("nix", version) => Release::parse(version),
@@ -232,19 +204,10 @@ fn multi_user(root: &Root) -> Option<bool> {
 }
 
 fn build_users(root: &Root, settings: &BTreeMap<String, Value>) -> Option<u32> {
-    let group = settings
-        .get("build-users-group")
-        .and_then(Value::as_str)
-        .unwrap_or("nixbld");
+    let group = settings.get("build-users-group").and_then(Value::as_str).unwrap_or("nixbld");
     let groups = root.read("etc/group").ok()?;
-    let members = groups
-        .lines()
-        .find_map(|line| line.strip_prefix(group)?.strip_prefix(':'))?;
-    let members = members
-        .rsplit(':')
-        .next()?
-        .split(',')
-        .filter(|name| !name.is_empty());
+    let members = groups.lines().find_map(|line| line.strip_prefix(group)?.strip_prefix(':'))?;
+    let members = members.rsplit(':').next()?.split(',').filter(|name| !name.is_empty());
     u32::try_from(members.count()).ok()
 }
 
@@ -261,9 +224,7 @@ fn conf_owner(root: &Root) -> ConfOwner {
         return ConfOwner::Darwin;
     }
     let conf = root.read("etc/nix/nix.conf").unwrap_or_default();
-    let includes_custom = conf
-        .lines()
-        .any(|line| line.trim_end().ends_with("nix.custom.conf"));
+    let includes_custom = conf.lines().any(|line| line.trim_end().ends_with("nix.custom.conf"));
     if includes_custom || root.exists("usr/local/bin/determinate-nixd") {
         return ConfOwner::Determinate;
     }
@@ -280,22 +241,14 @@ fn trusted(
     let status = root.read("proc/self/status").ok()?;
     let ids = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-        Some(
-            line.split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>(),
-        )
+        Some(line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     };
     let user = ids("Uid:")?.into_iter().nth(1)?;
     if user == "0" || multi_user == Some(false) {
         return Some(true);
     }
-    let listed: Vec<&str> = settings
-        .get("trusted-users")?
-        .as_array()?
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let listed: Vec<&str> =
+        settings.get("trusted-users")?.as_array()?.iter().filter_map(Value::as_str).collect();
     if listed.contains(&"*") {
         return Some(true);
     }
@@ -306,22 +259,15 @@ fn trusted(
         let entries = text.lines().filter_map(|line| {
             let mut fields = line.split(':');
             let name = fields.next()?;
-            ids.iter()
-                .any(|id| Some(id.as_str()) == fields.clone().nth(1))
-                .then(|| name.to_owned())
+            ids.iter().any(|id| Some(id.as_str()) == fields.clone().nth(1)).then(|| name.to_owned())
         });
         entries.collect()
     };
     let names = by_id("etc/passwd", &[user]);
     let groups = by_id("etc/group", &groups);
-    let group = |name: &&&str| {
-        name.strip_prefix('@')
-            .is_some_and(|g| groups.iter().any(|own| own == g))
-    };
-    if listed
-        .iter()
-        .any(|name| names.iter().any(|own| own == name) || group(&name))
-    {
+    let group =
+        |name: &&&str| name.strip_prefix('@').is_some_and(|g| groups.iter().any(|own| own == g));
+    if listed.iter().any(|name| names.iter().any(|own| own == name) || group(&name)) {
         return Some(true);
     }
     // A user of a directory service has no line in /etc/passwd.
@@ -377,14 +323,8 @@ mod tests {
     #[test]
     fn a_store_path_tells_the_version() {
         let path = |text| from_store_path(Path::new(text));
-        assert_eq!(
-            path("/nix/store/abc-nix-2.34.8/bin/nix"),
-            Some(Release::nix(2, 34, 8))
-        );
-        assert_eq!(
-            path("/nix/store/abc-lix-2.93.0/bin/nix"),
-            Release::parse("lix-2.93.0")
-        );
+        assert_eq!(path("/nix/store/abc-nix-2.34.8/bin/nix"), Some(Release::nix(2, 34, 8)));
+        assert_eq!(path("/nix/store/abc-lix-2.93.0/bin/nix"), Release::parse("lix-2.93.0"));
         assert_eq!(path("/nix/store/abc-determinate-nix-3.8.5/bin/nix"), None);
         assert_eq!(path("/usr/bin/nix"), None);
     }

@@ -106,10 +106,7 @@ impl<'de> Deserialize<'de> for Cpus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let cpus = f64::deserialize(deserializer)?;
         Self::new(cpus).ok_or_else(|| {
-            D::Error::custom(format!(
-                "{cpus} CPUs: must be above 0 and at most {}",
-                Self::MOST
-            ))
+            D::Error::custom(format!("{cpus} CPUs: must be above 0 and at most {}", Self::MOST))
         })
     }
 }
@@ -136,9 +133,7 @@ mod tests {
     #[test]
     fn another_version_is_refused_by_name() {
         assert!(serde_json::from_str::<Version<1>>("1").is_ok());
-        let error = serde_json::from_str::<Version<1>>("7")
-            .expect_err("version 7")
-            .to_string();
+        let error = serde_json::from_str::<Version<1>>("7").expect_err("version 7").to_string();
         assert!(
             error.starts_with("document version 7, but this program reads version 1"),
             "{error}"

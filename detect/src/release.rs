@@ -19,10 +19,7 @@ pub struct Release {
 impl Release {
     /// A release of the `NixOS` Foundation's Nix.
     pub const fn nix(major: u16, minor: u16, patch: u16) -> Self {
-        Self {
-            implementation: Implementation::Nix,
-            version: (major, minor, patch),
-        }
+        Self { implementation: Implementation::Nix, version: (major, minor, patch) }
     }
 
     /// Read a version as people write it: `2.34`, `2.34.8`, `2.36.0pre20260822`,
@@ -31,28 +28,16 @@ impl Release {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(version) = text.strip_prefix("lix-") {
-            return Some(Self {
-                implementation: Implementation::Lix,
-                version: numbers(version)?,
-            });
+            return Some(Self { implementation: Implementation::Lix, version: numbers(version)? });
         }
         if let Some(version) = text.strip_prefix("determinate-") {
             let implementation = Implementation::Determinate;
-            return Some(Self {
-                implementation,
-                version: numbers(version)?,
-            });
+            return Some(Self { implementation, version: numbers(version)? });
         }
         let version = numbers(text)?;
-        let implementation = if version >= (2, 90, 0) {
-            Implementation::Lix
-        } else {
-            Implementation::Nix
-        };
-        Some(Self {
-            implementation,
-            version,
-        })
+        let implementation =
+            if version >= (2, 90, 0) { Implementation::Lix } else { Implementation::Nix };
+        Some(Self { implementation, version })
     }
 
     /// Read what `nix --version` prints, e.g. `nix (Lix, like Nix) 2.93.3`.
@@ -68,10 +53,7 @@ impl Release {
         } else {
             return None;
         };
-        Some(Self {
-            implementation,
-            version,
-        })
+        Some(Self { implementation, version })
     }
 
     /// Whether this is Nix of at least this version, or a fork that has what
@@ -110,9 +92,7 @@ fn numbers(text: &str) -> Option<(u16, u16, u16)> {
 }
 
 fn leading_number(text: &str) -> Option<u16> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().ok()
 }
 
@@ -121,57 +101,31 @@ mod tests {
     use super::Release;
     use crate::hardware::Implementation::{self, Determinate, Lix, Nix};
 
+    #[expect(clippy::unnecessary_wraps, reason = "what the parsers return")]
     fn release(implementation: Implementation, version: (u16, u16, u16)) -> Option<Release> {
-        Some(Release {
-            implementation,
-            version,
-        })
+        Some(Release { implementation, version })
     }
 
     #[test]
     fn reads_versions_as_people_write_them() {
         assert_eq!(Release::parse("2.8"), release(Nix, (2, 8, 0)));
         assert_eq!(Release::parse(" 2.34.8\n"), release(Nix, (2, 34, 8)));
-        assert_eq!(
-            Release::parse("2.36.0pre20260822_88b09c6"),
-            release(Nix, (2, 36, 0))
-        );
+        assert_eq!(Release::parse("2.36.0pre20260822_88b09c6"), release(Nix, (2, 36, 0)));
         assert_eq!(Release::parse("2.36pre1"), release(Nix, (2, 36, 0)));
         assert_eq!(Release::parse("2.93.0"), release(Lix, (2, 93, 0)));
         assert_eq!(Release::parse("lix-2.91"), release(Lix, (2, 91, 0)));
-        assert_eq!(
-            Release::parse("determinate-2.30.2"),
-            release(Determinate, (2, 30, 2))
-        );
-        for bad in [
-            "",
-            "2",
-            "two.eight",
-            "2.",
-            "2.x",
-            "2.8.x",
-            "99999.1",
-            "-2.8",
-        ] {
+        assert_eq!(Release::parse("determinate-2.30.2"), release(Determinate, (2, 30, 2)));
+        for bad in ["", "2", "two.eight", "2.", "2.x", "2.8.x", "99999.1", "-2.8"] {
             assert_eq!(Release::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn reads_what_nix_prints() {
-        assert_eq!(
-            Release::from_banner("nix (Nix) 2.8.0\n"),
-            release(Nix, (2, 8, 0))
-        );
-        assert_eq!(
-            Release::from_banner("nix (Lix, like Nix) 2.93.3"),
-            release(Lix, (2, 93, 3))
-        );
+        assert_eq!(Release::from_banner("nix (Nix) 2.8.0\n"), release(Nix, (2, 8, 0)));
+        assert_eq!(Release::from_banner("nix (Lix, like Nix) 2.93.3"), release(Lix, (2, 93, 3)));
         let determinate = "nix (Determinate Nix 3.8.5) 2.30.2";
-        assert_eq!(
-            Release::from_banner(determinate),
-            release(Determinate, (2, 30, 2))
-        );
+        assert_eq!(Release::from_banner(determinate), release(Determinate, (2, 30, 2)));
         assert_eq!(Release::from_banner("bash: nix: command not found"), None);
     }
 

@@ -7,7 +7,7 @@
 //! never lead out of it.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -28,16 +28,14 @@ pub struct Root {
     base: PathBuf,
     live: bool,
     asked: RefCell<Option<BTreeSet<PathBuf>>>,
+    /// Where folders of a captured tree lead: most files share theirs.
+    folders: RefCell<HashMap<PathBuf, PathBuf>>,
 }
 
 impl Root {
     /// This machine.
     pub fn live() -> Self {
-        Self {
-            base: PathBuf::from("/"),
-            live: true,
-            asked: RefCell::new(None),
-        }
+        Self::at(PathBuf::from("/"), true)
     }
 
     /// A captured tree.
@@ -46,11 +44,11 @@ impl Root {
         if !base.is_dir() {
             return Err(ErrorKind::NotADirectory.into());
         }
-        Ok(Self {
-            base,
-            live: false,
-            asked: RefCell::new(None),
-        })
+        Ok(Self::at(base, false))
+    }
+
+    fn at(base: PathBuf, live: bool) -> Self {
+        Self { base, live, asked: RefCell::new(None), folders: RefCell::new(HashMap::new()) }
     }
 
     /// Whether this is the machine we run on.
@@ -74,10 +72,7 @@ impl Root {
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<String> {
         let found = self.locate(path.as_ref())?;
         // A captured tree may hold a pipe, which must not block us.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags(nonblocking())
-            .open(found)?;
+        let mut file = OpenOptions::new().read(true).custom_flags(nonblocking()).open(found)?;
         if !self.live && !file.metadata()?.is_file() {
             return Err(ErrorKind::InvalidInput.into());
         }
@@ -102,16 +97,13 @@ impl Root {
 
     /// A directory's entries, sorted; empty when it cannot be read.
     pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
-        let Some(entries) = self
-            .locate(path.as_ref())
-            .ok()
-            .and_then(|found| fs::read_dir(found).ok())
+        let Some(entries) =
+            self.locate(path.as_ref()).ok().and_then(|found| fs::read_dir(found).ok())
         else {
             return Vec::new();
         };
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .collect();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort_unstable();
         names
     }
@@ -132,11 +124,7 @@ impl Root {
     /// The absolute path that `path` leads to inside the tree once every link
     /// is followed; what does not exist is kept as it stands.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        let found = if self.live {
-            walk(Path::new("/"), path)
-        } else {
-            walk(&self.base, path)
-        };
+        let found = walk(&self.base, &self.base, path);
         match found {
             Ok(found) => Path::new("/").join(found.strip_prefix(&self.base).unwrap_or(&found)),
             Err(_) => path.to_owned(),
@@ -155,11 +143,24 @@ impl Root {
     /// Where a path of the tree is on this machine.
     fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         self.remember(path);
-        if self.live {
-            Ok(Path::new("/").join(path))
-        } else {
-            walk(&self.base, path)
+        if self.live { Ok(Path::new("/").join(path)) } else { self.find(path) }
+    }
+
+    fn find(&self, path: &Path) -> io::Result<PathBuf> {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => walk(&self.base, &self.folder(parent)?, Path::new(name)),
+            _ => walk(&self.base, &self.base, path),
         }
+    }
+
+    /// Where a folder of a captured tree is, found once and then known.
+    fn folder(&self, path: &Path) -> io::Result<PathBuf> {
+        if let Some(known) = self.folders.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let found = self.find(path)?;
+        self.folders.borrow_mut().insert(path.to_owned(), found.clone());
+        Ok(found)
     }
 
     fn remember(&self, path: &Path) {
@@ -173,11 +174,12 @@ fn nonblocking() -> i32 {
     OFlags::NONBLOCK.bits().cast_signed()
 }
 
-/// Follow `path` from `base`, taking `base` for `/`: links are followed by
-/// hand, since the system would lead absolute ones, and `..`, out of the tree.
-fn walk(base: &Path, path: &Path) -> io::Result<PathBuf> {
+/// Follow `path` from the folder `from`, taking `base` for `/`: links are
+/// followed by hand, since the system would lead absolute ones, and `..`, out
+/// of the tree.
+fn walk(base: &Path, from: &Path, path: &Path) -> io::Result<PathBuf> {
     let mut todo: Vec<OsString> = names(path);
-    let mut at = base.to_owned();
+    let mut at = from.to_owned();
     let mut links = 0;
     while let Some(name) = todo.pop() {
         if name == ".." {
@@ -241,10 +243,7 @@ mod tests {
         assert!(root.read("../secret").is_err());
         assert!(root.read("etc/loop").is_err());
         assert!(root.read("etc").is_err(), "a folder is no file");
-        assert_eq!(
-            root.resolve(Path::new("/etc/conf")),
-            Path::new("/etc/static/conf")
-        );
+        assert_eq!(root.resolve(Path::new("/etc/conf")), Path::new("/etc/static/conf"));
         assert_eq!(root.list("etc"), ["climbs", "conf", "loop", "static"]);
         assert!(root.asked().contains(Path::new("etc/conf")));
     }
@@ -261,11 +260,6 @@ mod tests {
             0,
         )
         .expect("pipe");
-        assert!(
-            Root::captured(tree.path())
-                .expect("root")
-                .read("pipe")
-                .is_err()
-        );
+        assert!(Root::captured(tree.path()).expect("root").read("pipe").is_err());
     }
 }

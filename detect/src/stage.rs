@@ -105,14 +105,9 @@ pub fn read<T: DeserializeOwned>(input: Option<&Path>) -> Result<T> {
         _ => {
             let stdin = io::stdin();
             if stdin.is_terminal() {
-                bail!(Usage(
-                    "stdin: a terminal: pipe a document in, or name a FILE".to_owned()
-                ));
+                bail!(Usage("stdin: a terminal: pipe a document in, or name a FILE".to_owned()));
             }
-            (
-                "stdin".to_owned(),
-                read_bounded(stdin.lock()).context("stdin")?,
-            )
+            ("stdin".to_owned(), read_bounded(stdin.lock()).context("stdin")?)
         }
     };
     parse(&text).context(name)
@@ -173,10 +168,7 @@ pub fn write_human(text: &str, common: &Common) -> Result<()> {
 
 fn print(text: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text)
-        .and_then(|()| stdout.flush())
-        .context("stdout")
+    stdout.write_all(text).and_then(|()| stdout.flush()).context("stdout")
 }
 
 /// Replace `path` with `contents`, whole or not at all: a crash at any instant
@@ -232,9 +224,7 @@ pub fn exit(result: Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let closed = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
+        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
     };
     if error.chain().any(closed) {
         return ExitCode::SUCCESS;
@@ -250,10 +240,7 @@ pub fn exit(result: Result<()>) -> ExitCode {
 fn describe(error: &anyhow::Error) -> String {
     let mut line = tool();
     for cause in error.chain() {
-        if error
-            .downcast_ref::<Hint>()
-            .is_some_and(|hint| hint.0 == cause.to_string())
-        {
+        if error.downcast_ref::<Hint>().is_some_and(|hint| hint.0 == cause.to_string()) {
             continue;
         }
         let text = cause.to_string();
@@ -296,45 +283,22 @@ mod tests {
     fn says_what_is_wrong_with_a_document() {
         assert_eq!(error_of(""), "empty (did the previous stage fail?)");
         assert_eq!(error_of(" \n"), "empty (did the previous stage fail?)");
-        assert!(
-            error_of("[1,").starts_with("ends in the middle"),
-            "{}",
-            error_of("[1,")
-        );
-        assert!(
-            error_of("nix").starts_with("not JSON"),
-            "{}",
-            error_of("nix")
-        );
-        assert!(
-            error_of("[true]").contains("line 1 column 5"),
-            "{}",
-            error_of("[true]")
-        );
+        assert!(error_of("[1,").starts_with("ends in the middle"), "{}", error_of("[1,"));
+        assert!(error_of("nix").starts_with("not JSON"), "{}", error_of("nix"));
+        assert!(error_of("[true]").contains("line 1 column 5"), "{}", error_of("[true]"));
         assert!(error_of("[1] [2]").starts_with("not JSON"), "trailing text");
     }
 
     #[test]
     fn an_error_is_one_line_and_its_hint_another() {
-        let error = anyhow!("why\nnot")
-            .context("what")
-            .context(Hint("try again"));
-        assert!(
-            describe(&error).ends_with(": what: why not"),
-            "{}",
-            describe(&error)
-        );
-        assert_eq!(
-            error.downcast_ref::<Hint>().map(|hint| hint.0),
-            Some("try again")
-        );
+        let error = anyhow!("why\nnot").context("what").context(Hint("try again"));
+        assert!(describe(&error).ends_with(": what: why not"), "{}", describe(&error));
+        assert_eq!(error.downcast_ref::<Hint>().map(|hint| hint.0), Some("try again"));
     }
 
     #[test]
     fn os_error_numbers_are_left_out() {
-        let error = fs::read("/nonexistent")
-            .context("file")
-            .expect_err("missing");
+        let error = fs::read("/nonexistent").context("file").expect_err("missing");
         assert!(describe(&error).ends_with(": file: No such file or directory"));
     }
 
@@ -346,15 +310,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("chmod");
         replace(&path, b"two").expect("over");
         assert_eq!(fs::read(&path).expect("read"), b"two");
-        assert_eq!(
-            fs::metadata(&path).expect("stat").permissions().mode() & 0o777,
-            0o640
-        );
-        assert_eq!(
-            fs::read_dir(&folder).expect("list").count(),
-            1,
-            "no temporary file stays"
-        );
+        assert_eq!(fs::metadata(&path).expect("stat").permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(&folder).expect("list").count(), 1, "no temporary file stays");
     }
 
     #[test]

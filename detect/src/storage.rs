@@ -97,10 +97,7 @@ fn look_below(
     // New files of an overlay go to its upper directory. (A path inside a
     // container's host cannot be found here, and its mount is then a guess.)
     if mount.filesystem == "overlay" {
-        let upper = mount
-            .option("upperdir")
-            .map(Path::new)
-            .filter(|upper| upper.is_absolute());
+        let upper = mount.option("upperdir").map(Path::new).filter(|upper| upper.is_absolute());
         match upper.filter(|upper| root.exists(upper)) {
             Some(upper) => look_at_path(root, mounts, upper, depth, found),
             None => *found = None,
@@ -124,11 +121,8 @@ fn look_below(
         below.stack.extend(layers);
         below.media.extend(member.media);
         below.hidden |= member.hidden;
-        let new: Vec<_> = member
-            .disks
-            .into_iter()
-            .filter(|disk| !below.disks.contains(disk))
-            .collect();
+        let new: Vec<_> =
+            member.disks.into_iter().filter(|disk| !below.disks.contains(disk)).collect();
         below.disks.extend(new);
         below.disks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for file in member.files {
@@ -160,10 +154,7 @@ fn is_remote(mount: &Mount) -> bool {
 /// The block device of an ordinary file system. Numbers of major 0 stand for
 /// no device.
 fn device(root: &Root, mount: &Mount) -> Option<std::path::PathBuf> {
-    let number = mount
-        .device
-        .as_deref()
-        .filter(|number| !number.starts_with("0:"));
+    let number = mount.device.as_deref().filter(|number| !number.starts_with("0:"));
     number
         .and_then(|number| disk::by_number(root, number))
         .or_else(|| disk::by_path(root, &mount.source))
@@ -174,11 +165,7 @@ fn btrfs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
     let Some(one) = disk::by_path(root, source) else {
         return Vec::new();
     };
-    let Some(name) = one
-        .file_name()
-        .and_then(|name| name.to_str())
-        .map(str::to_owned)
-    else {
+    let Some(name) = one.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
         return Vec::new();
     };
     let base = Path::new("/sys/fs/btrfs");
@@ -186,10 +173,7 @@ fn btrfs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
         let devices = base.join(id).join("devices");
         let members = root.list(&devices);
         if members.contains(&name) {
-            return members
-                .iter()
-                .map(|member| root.resolve(&devices.join(member)))
-                .collect();
+            return members.iter().map(|member| root.resolve(&devices.join(member))).collect();
         }
     }
     vec![one]
@@ -197,9 +181,7 @@ fn btrfs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
 
 /// The members of a bcachefs, which a mount names all: `/dev/sda:/dev/sdb`.
 fn bcachefs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
-    let members: Option<Vec<_>> = source
-        .split(':')
-        .map(|member| disk::by_path(root, member))
-        .collect();
+    let members: Option<Vec<_>> =
+        source.split(':').map(|member| disk::by_path(root, member)).collect();
     members.unwrap_or_default()
 }

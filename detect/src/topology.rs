@@ -42,9 +42,8 @@ fn groups(root: &Root, cpus: &CpuSet, names: &[&str]) -> Option<Vec<CpuSet>> {
             last = found;
             continue;
         }
-        let group = names
-            .iter()
-            .find_map(|name| set(root, &format!("{}/topology/{name}", folder(cpu))))?;
+        let group =
+            names.iter().find_map(|name| set(root, &format!("{}/topology/{name}", folder(cpu))))?;
         let mut group = group.intersection(cpus);
         group.insert(cpu);
         last = groups.len();
@@ -55,24 +54,15 @@ fn groups(root: &Root, cpus: &CpuSet, names: &[&str]) -> Option<Vec<CpuSet>> {
 
 /// A set that the kernel gives as a list, or where it is old just as a mask.
 fn set(root: &Root, path: &str) -> Option<CpuSet> {
-    let list = root
-        .word(format!("{path}_list"))
-        .and_then(|text| CpuSet::parse_list(&text));
-    list.or_else(|| CpuSet::parse_mask(&root.word(path)?))
-        .filter(|set| !set.is_empty())
+    let list = root.word(format!("{path}_list")).and_then(|text| CpuSet::parse_list(&text));
+    list.or_else(|| CpuSet::parse_mask(&root.word(path)?)).filter(|set| !set.is_empty())
 }
 
 /// How many NUMA nodes there are, those with memory alone included.
 pub fn numa_nodes(root: &Root) -> Option<NonZeroU32> {
-    let is_node = |name: &String| {
-        name.strip_prefix("node")
-            .is_some_and(|id| id.parse::<u32>().is_ok())
-    };
-    let nodes = root
-        .list("sys/devices/system/node")
-        .iter()
-        .filter(|name| is_node(name))
-        .count();
+    let is_node =
+        |name: &String| name.strip_prefix("node").is_some_and(|id| id.parse::<u32>().is_ok());
+    let nodes = root.list("sys/devices/system/node").iter().filter(|name| is_node(name)).count();
     NonZeroU32::new(u32::try_from(nodes).ok()?)
 }
 
@@ -105,12 +95,7 @@ pub fn caches(root: &Root, cpus: &CpuSet) -> Vec<Cache> {
     total
         .into_iter()
         .filter_map(|((level, kind), (instances, total_bytes))| {
-            Some(Cache {
-                level,
-                kind,
-                instances: NonZeroU32::new(instances)?,
-                total_bytes,
-            })
+            Some(Cache { level, kind, instances: NonZeroU32::new(instances)?, total_bytes })
         })
         .collect()
 }
@@ -134,24 +119,16 @@ fn cache(root: &Root, path: &str, cpu: usize) -> Option<OneCache> {
         let list = root.word(format!("{path}/shared_cpu_list"));
         let list = list.and_then(|text| CpuSet::parse_list(&text));
         let mask = || CpuSet::parse_mask(&root.word(format!("{path}/shared_cpu_map"))?);
-        list.or_else(mask)
-            .unwrap_or_else(|| std::iter::once(cpu).collect())
+        list.or_else(mask).unwrap_or_else(|| std::iter::once(cpu).collect())
     };
-    Some(OneCache {
-        level,
-        kind,
-        cpus,
-        bytes: size(&root.word(format!("{path}/size"))?)?,
-    })
+    Some(OneCache { level, kind, cpus, bytes: size(&root.word(format!("{path}/size"))?)? })
 }
 
 /// `32K`, `8M` or plain bytes.
 fn size(text: &str) -> Option<u64> {
     let (number, unit) = match text.strip_suffix(['K', 'k']) {
         Some(number) => (number, 1 << 10),
-        None => text
-            .strip_suffix(['M', 'm'])
-            .map_or((text, 1), |number| (number, 1 << 20)),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |number| (number, 1 << 20)),
     };
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
