@@ -167,13 +167,11 @@ fn cpus(root: &Root, group: &Path) -> Option<CpuSet> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::{Allowance, allowance, of_daemon, ratio};
     use crate::cpuset::CpuSet;
+    use crate::fixture::tree;
     use crate::mount::parse_mountinfo;
     use crate::number::Cpus;
-    use crate::root::Root;
 
     const V2: &str = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
     const V1: &str = "\
@@ -182,20 +180,9 @@ mod tests {
 32 1 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 ";
 
-    fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
-        let folder = tempfile::tempdir().expect("folder");
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().expect("parent")).expect("folders");
-            fs::write(path, text).expect("file");
-        }
-        let root = Root::captured(folder.path()).expect("root");
-        (folder, root)
-    }
-
     #[test]
     fn the_tightest_ancestor_limits() {
-        let (_folder, root) = tree(&[
+        let tree = tree(&[
             ("proc/self/cgroup", "0::/a/b\n"),
             ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
             ("sys/fs/cgroup/a/b/memory.max", "max\n"),
@@ -205,7 +192,7 @@ mod tests {
             ("sys/fs/cgroup/a/cpuset.cpus.effective", "0-3\n"),
         ]);
         assert_eq!(
-            allowance(&root, &parse_mountinfo(V2), "proc/self"),
+            allowance(&tree.root, &parse_mountinfo(V2), "proc/self"),
             Allowance {
                 quota: Cpus::new(1.5),
                 memory_bytes: Some(2 << 30),
@@ -216,7 +203,7 @@ mod tests {
 
     #[test]
     fn version_1_wins_and_bind_mounts_are_stripped() {
-        let (_folder, root) = tree(&[
+        let tree = tree(&[
             ("proc/self/cgroup", "5:memory:/docker/abc/x\n3:cpu,cpuacct:/y\n0::/z\n"),
             ("sys/fs/cgroup/cpu,cpuacct/y/cpu.cfs_quota_us", "-1\n"),
             ("sys/fs/cgroup/cpu,cpuacct/y/cpu.cfs_period_us", "100000\n"),
@@ -226,7 +213,7 @@ mod tests {
             ("sys/fs/cgroup/memory/x/memory.stat", "rss 1\nhierarchical_memory_limit 1048576\n"),
             ("sys/fs/cgroup/unified/z/cpu.max", "1000 100000\n"),
         ]);
-        let found = allowance(&root, &parse_mountinfo(V1), "proc/self");
+        let found = allowance(&tree.root, &parse_mountinfo(V1), "proc/self");
         assert_eq!(found.quota, Cpus::new(0.6), "version 2 here has no cpu controller");
         assert_eq!(found.memory_bytes, Some(1 << 20), "the limit of an ancestor out of sight");
         assert_eq!(found.cpus, None);
@@ -234,26 +221,26 @@ mod tests {
 
     #[test]
     fn a_group_outside_the_namespace_falls_back_to_the_mount() {
-        let (_folder, root) = tree(&[
+        let tree = tree(&[
             ("proc/self/cgroup", "0::/../../user.slice\n"),
             ("sys/fs/cgroup/memory.max", "1073741824\n"),
         ]);
-        let found = allowance(&root, &parse_mountinfo(V2), "proc/self");
+        let found = allowance(&tree.root, &parse_mountinfo(V2), "proc/self");
         assert_eq!(found.memory_bytes, Some(1 << 30));
     }
 
     #[test]
     fn the_daemon_has_limits_of_its_own() {
         let service = "sys/fs/cgroup/system.slice/nix-daemon.service/memory.high";
-        let (_folder, root) = tree(&[(service, "8589934592\n")]);
-        let found = of_daemon(&root, &parse_mountinfo(V2)).expect("a service");
+        let tree = tree(&[(service, "8589934592\n")]);
+        let found = of_daemon(&tree.root, &parse_mountinfo(V2)).expect("a service");
         assert_eq!(found.memory_bytes, Some(8 << 30));
-        assert_eq!(of_daemon(&root, &[]), None);
+        assert_eq!(of_daemon(&tree.root, &[]), None);
     }
 
     #[test]
     fn a_daemon_without_systemd_is_found_by_name() {
-        let (_folder, root) = tree(&[
+        let tree = tree(&[
             ("nix/var/nix/daemon-socket/socket", ""),
             ("proc/90/comm", "nix-daemon\n"),
             ("proc/90/cgroup", "0::/worker\n"),
@@ -262,7 +249,7 @@ mod tests {
             ("proc/2/comm", "kthreadd\n"),
             ("sys/fs/cgroup/daemon/cpu.max", "200000 100000\n"),
         ]);
-        let found = of_daemon(&root, &parse_mountinfo(V2)).expect("a daemon");
+        let found = of_daemon(&tree.root, &parse_mountinfo(V2)).expect("a daemon");
         assert_eq!(found.quota, Cpus::new(2.0));
     }
 

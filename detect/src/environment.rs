@@ -136,23 +136,15 @@ fn laptop(root: &Root) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::environment;
+    use crate::fixture::tree;
     use crate::hardware::Environment;
-    use crate::root::Root;
 
     fn look(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Environment {
-        let folder = tempfile::tempdir().expect("folder");
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().expect("parent")).expect("folders");
-            fs::write(path, text).expect("file");
-        }
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        environment(&Root::captured(folder.path()).expect("root"), &variable)
+        environment(&tree(files).root, &variable)
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub mod cpuinfo;
 pub mod cpuset;
 pub mod disk;
 pub mod environment;
+#[cfg(test)]
+mod fixture;
 pub mod hardware;
 pub mod kinds;
 pub mod live;

@@ -185,3 +185,122 @@ fn bcachefs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
         source.split(':').map(|member| disk::by_path(root, member)).collect();
     members.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::place;
+    use crate::fixture::tree;
+    use crate::hardware::{Media, Place};
+    use crate::mount::mounts;
+
+    /// Two disks of which one spins, a LUKS volume on the first, and mounts of
+    /// all sorts.
+    fn look(path: &str) -> Place {
+        let mountinfo = "\
+20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+21 20 253:0 / /nix rw,noatime - xfs /dev/mapper/my\\040crypt rw
+22 20 0:30 / /pool rw - btrfs /dev/nvme0n1 rw
+23 20 0:31 / /run rw - tmpfs tmpfs rw,size=1g
+24 20 0:32 / /net rw - nfs4 server:/export rw
+25 20 0:33 / /over rw - overlay overlay rw,lowerdir=/a,upperdir=/pool/up,workdir=/pool/w
+26 20 7:0 / /image ro - squashfs /dev/loop0 ro
+27 20 253:9 / /mapped rw - ext4 /dev/mapper/bare rw
+28 20 0:40 / /host rw - 9p share rw
+29 20 0:41 / /tank rw - zfs tank/data rw
+30 20 252:0 / /guest rw - ext4 /dev/vda rw
+";
+        let sata = "sys/devices/pci0/ata1/host0/target0:0:0/0:0:0:0/block/sda";
+        let tree = tree(&[
+            ("proc/self/mountinfo", mountinfo),
+            (
+                "sys/dev/block/8:1",
+                "-> ../../devices/pci0/ata1/host0/target0:0:0/0:0:0:0/block/sda/sda1",
+            ),
+            (
+                "sys/class/block/sda",
+                "-> ../../devices/pci0/ata1/host0/target0:0:0/0:0:0:0/block/sda",
+            ),
+            (
+                "sys/class/block/sda1",
+                "-> ../../devices/pci0/ata1/host0/target0:0:0/0:0:0:0/block/sda/sda1",
+            ),
+            (&format!("{sata}/sda1/partition"), "1\n"),
+            (&format!("{sata}/queue/rotational"), "1\n"),
+            (&format!("{sata}/queue/write_cache"), "write back\n"),
+            ("sys/dev/block/253:0", "-> ../../devices/virtual/block/dm-0"),
+            ("sys/class/block/dm-0", "-> ../../devices/virtual/block/dm-0"),
+            ("sys/devices/virtual/block/dm-0/dm/uuid", "CRYPT-LUKS2-abc-my crypt\n"),
+            ("sys/devices/virtual/block/dm-0/dm/name", "my crypt\n"),
+            (
+                "sys/devices/virtual/block/dm-0/slaves/nvme0n1",
+                "-> ../../../../pci0/nvme/nvme0/nvme0n1",
+            ),
+            ("sys/class/block/nvme0n1", "-> ../../devices/pci0/nvme/nvme0/nvme0n1"),
+            ("sys/devices/pci0/nvme/nvme0/nvme0n1/queue/rotational", "0\n"),
+            ("sys/devices/pci0/nvme/nvme0/nvme0n1/device/transport", "pcie\n"),
+            ("sys/fs/btrfs/id/devices/nvme0n1", "-> ../../../../devices/pci0/nvme/nvme0/nvme0n1"),
+            ("sys/fs/btrfs/id/devices/sda", "-> ../../../../class/block/sda"),
+            ("pool/up/.keep", ""),
+            ("sys/dev/block/7:0", "-> ../../devices/virtual/block/loop0"),
+            ("sys/devices/virtual/block/loop0/loop/backing_file", "/nix/image\n"),
+            ("sys/dev/block/253:9", "-> ../../devices/virtual/block/dm-9"),
+            ("sys/devices/virtual/block/dm-9/queue/rotational", "0\n"),
+            ("sys/devices/virtual/block/dm-9/dm/uuid", "LVM-x\n"),
+            ("sys/dev/block/252:0", "-> ../../devices/pci0/virtio1/block/vda"),
+            ("sys/devices/pci0/virtio1/block/vda/queue/rotational", "1\n"),
+        ]);
+        place(&tree.root, &mounts(&tree.root), Path::new(path))
+    }
+
+    fn disks(place: &Place) -> Option<Vec<&str>> {
+        Some(place.disks.as_ref()?.iter().map(|disk| disk.name.as_str()).collect())
+    }
+
+    #[test]
+    fn a_partition_is_on_its_disk() {
+        let place = look("/var/lib");
+        assert_eq!(place.mount_point.as_deref(), Some("/"));
+        assert_eq!((disks(&place), place.media), (Some(vec!["sda"]), Media::Hdd));
+        let disk = &place.disks.as_ref().expect("disks")[0];
+        assert_eq!(disk.transport.as_deref(), Some("sata"));
+        assert_eq!(disk.write_cache.as_deref(), Some("write back"));
+    }
+
+    #[test]
+    fn layers_are_walked_through() {
+        let place = look("/nix/store");
+        assert_eq!((disks(&place), place.media), (Some(vec!["nvme0n1"]), Media::Nvme));
+        assert_eq!(place.stack, ["xfs", "luks"]);
+        let image = look("/image");
+        assert_eq!(image.stack, ["squashfs", "loop", "xfs", "luks"]);
+        assert_eq!(disks(&image), Some(vec!["nvme0n1"]));
+    }
+
+    #[test]
+    fn the_slowest_of_all_members_counts() {
+        for path in ["/pool", "/over/x"] {
+            let place = look(path);
+            assert_eq!(disks(&place), Some(vec!["nvme0n1", "sda"]), "{path}");
+            assert_eq!(place.media, Media::Hdd, "{path}");
+        }
+    }
+
+    #[test]
+    fn memory_and_remote_have_no_disk() {
+        assert_eq!((disks(&look("/run/x")), look("/run").media), (Some(vec![]), Media::Memory));
+        assert_eq!((disks(&look("/net")), look("/net").media), (Some(vec![]), Media::Network));
+        assert_eq!((disks(&look("/host")), look("/host").media), (Some(vec![]), Media::Network));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_null() {
+        let mapped = look("/mapped");
+        assert_eq!((disks(&mapped), mapped.media), (None, Media::Ssd), "the queue still tells");
+        assert_eq!((disks(&look("/tank")), look("/tank").media), (None, Media::Unknown));
+        let guest = look("/guest");
+        assert_eq!(guest.media, Media::Unknown, "virtio always says that it spins");
+        assert_eq!(guest.disks.expect("disks")[0].rotational, None);
+    }
+}
