@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use detect::cli::Cli;
 use detect::root::Root;
 use detect::stage;
@@ -13,7 +12,7 @@ fn main() -> ExitCode {
 }
 
 fn try_main() -> Result<()> {
-    let cli = Cli::parse();
+    let cli: Cli = stage::arguments()?;
     cli.common.apply_color();
     let root = match &cli.root {
         Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ColorChoice};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -83,14 +83,48 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// What the user can do about an error; printed on a line of its own.
+/// What the user can do about an error: lines of their own below it.
 #[derive(Debug)]
-pub struct Hint(pub &'static str);
+pub struct Hint(pub String);
+
+impl Hint {
+    /// A hint on one line.
+    pub fn new(hint: &str) -> Self {
+        Self(format!("hint: {hint}"))
+    }
+}
 
 impl fmt::Display for Hint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0)
+        formatter.write_str(&self.0)
     }
+}
+
+/// The command line, or why it is none. Help and version are printed here, and
+/// end the program.
+pub fn arguments<C: CommandFactory + FromArgMatches>() -> Result<C> {
+    let mut command = C::command();
+    let found = command.try_get_matches_from_mut(std::env::args_os());
+    match found.and_then(|matches| C::from_arg_matches(&matches)) {
+        Ok(cli) => Ok(cli),
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => Err(usage(&error.render().to_string(), &mut command)),
+    }
+}
+
+/// An error in our own form, from clap's: a paragraph that says what is wrong,
+/// perhaps one with a tip, and one with the usage, which some errors lack.
+fn usage(text: &str, command: &mut clap::Command) -> anyhow::Error {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let paragraphs: Vec<String> = text.split("\n\n").map(words).collect();
+    let find = |start: &str| paragraphs.iter().find(|paragraph| paragraph.starts_with(start));
+    let why = paragraphs.first().map_or("", |first| first.trim_start_matches("error: "));
+    let lines = [
+        find("tip: ").map(|tip| tip.replacen("tip:", "hint:", 1)),
+        find("Usage: ").cloned().or_else(|| Some(words(&command.render_usage().to_string()))),
+    ];
+    let lines = lines.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    anyhow::Error::new(Usage(why.to_owned())).context(Hint(lines))
 }
 
 /// Read one document from `input`; `None` and `-` mean stdin.
@@ -230,8 +264,8 @@ pub fn exit(result: Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     say(&describe(&error));
-    if let Some(hint) = error.downcast_ref::<Hint>() {
-        say(&format!("hint: {hint}"));
+    if let Some(Hint(lines)) = error.downcast_ref() {
+        say(lines);
     }
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
@@ -239,11 +273,8 @@ pub fn exit(result: Result<()>) -> ExitCode {
 /// `tool: what: why`, on one line whatever the texts hold.
 fn describe(error: &anyhow::Error) -> String {
     let mut line = tool();
-    for cause in error.chain() {
-        if error.downcast_ref::<Hint>().is_some_and(|hint| hint.0 == cause.to_string()) {
-            continue;
-        }
-        let text = cause.to_string();
+    let hint = error.downcast_ref().map(|Hint(lines)| lines);
+    for text in error.chain().map(ToString::to_string).filter(|text| Some(text) != hint) {
         // An I/O error says "… (os error 2)": the number tells people nothing.
         let text = text.split(" (os error ").next().unwrap_or_default();
         line.push_str(": ");
@@ -291,9 +322,10 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_and_its_hint_another() {
-        let error = anyhow!("why\nnot").context("what").context(Hint("try again"));
+        let error = anyhow!("why\nnot").context("what").context(Hint::new("try again"));
         assert!(describe(&error).ends_with(": what: why not"), "{}", describe(&error));
-        assert_eq!(error.downcast_ref::<Hint>().map(|hint| hint.0), Some("try again"));
+        let Hint(hint) = error.downcast_ref().expect("a hint");
+        assert_eq!(hint, "hint: try again");
     }
 
     #[test]

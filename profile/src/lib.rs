@@ -1,1 +1,68 @@
-//! x
+//! Which Nix settings follow from a machine, each with its reason.
+//!
+//! `profile` reads a Hardware document and writes a [`plan::Plan`]: how many
+//! jobs of how many cores, what else Nix should be told, and what `NixOS` should
+//! be told that nix.conf cannot say. `nix-conf-write` turns a plan, after other
+//! stages have added to it, into the text of nix.conf.
+//!
+//! **Invariant:** a setting is planned only when the target release knows it and
+//! it changes something; what the document does not say is not guessed at, but
+//! named in a note; and nothing is rendered that could give anyone rights, drop
+//! a check, or stand for more than one line.
+
+pub mod budget;
+pub mod catalogue;
+pub mod cli;
+pub mod conf;
+mod decide;
+pub mod explain;
+pub mod plan;
+mod reason;
+pub mod refuse;
+pub mod sizing;
+pub mod target;
+mod text;
+pub mod tier;
+
+use anyhow::Result;
+use detect::hardware::Hardware;
+use detect::number::Version;
+use detect::release::Release;
+
+use plan::{Plan, Profile, Workload};
+
+/// What to plan for, where the machine does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// What the machine is for.
+    pub workload: Workload,
+    /// The release to plan for, instead of the one installed.
+    pub for_nix: Option<Release>,
+    /// Memory that builds leave to others, instead of what is customary.
+    pub reserve_memory: Option<u64>,
+}
+
+/// Decide what follows from a machine.
+pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
+    let mut notes = Vec::new();
+    let (target, release) = target::target(&hardware, options.for_nix, &mut notes);
+    let budget = budget::budget(&hardware, options.workload, options.reserve_memory);
+    notes.extend(decide::notes(&hardware, &budget));
+    Ok(Plan {
+        version: Version,
+        profile: Profile {
+            tier: tier::tier(budget.cpus, budget.memory_bytes),
+            workload: options.workload,
+            target,
+            rule: reason::rule(&budget),
+        },
+        settings: decide::settings(&budget, release),
+        nixos: decide::nixos(&hardware, options.workload, &budget),
+        caches: Vec::new(),
+        notes,
+        hardware,
+    })
+}
+
+#[cfg(test)]
+mod tests;

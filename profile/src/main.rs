@@ -1,2 +1,26 @@
-//! x
-fn main() {}
+//! `profile`: Hardware in, Plan out.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use detect::stage;
+use profile::cli::ProfileCli;
+use profile::explain;
+
+fn main() -> ExitCode {
+    stage::exit(try_main())
+}
+
+fn try_main() -> Result<()> {
+    let cli = ProfileCli::parse();
+    cli.common.apply_color();
+    let plan = profile::run(stage::read(cli.input.as_deref())?, &cli.options())?;
+    if cli.explain {
+        stage::write_human(&explain::explain(&plan, explain::width()), &cli.common)?;
+    } else {
+        stage::write(&plan, &cli.common)?;
+    }
+    cli.common.tell(&plan.notes);
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! `nix-conf-write`: Plan in, text for Nix out.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use detect::stage;
+use profile::cli::NixConfWriteCli;
+use profile::conf;
+
+fn main() -> ExitCode {
+    stage::exit(try_main())
+}
+
+fn try_main() -> Result<()> {
+    let cli = NixConfWriteCli::parse();
+    cli.common.apply_color();
+    let plan = stage::read(cli.input.as_deref())?;
+    stage::write_text(&conf::render(&plan, cli.form)?, &cli.common)
+}

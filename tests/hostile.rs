@@ -1,0 +1,212 @@
+//! Hostile documents and trees: no panic, and nothing forbidden gets out.
+
+use detect::hardware::Hardware;
+use detect::root::Root;
+use detect::stage;
+use profile::conf::{Form, render};
+use profile::plan::{Plan, Setting, Value};
+use profile::{Options, run};
+use proptest::prelude::*;
+
+/// Names that must never be written, each as invariant 3 of the design has it.
+const FORBIDDEN: [&str; 22] = [
+    "trusted-users",
+    "allowed-users",
+    "require-sigs",
+    "sandbox",
+    "sandbox-paths",
+    "sandbox-fallback",
+    "sandbox-build-dir",
+    "sandbox-dev-shm-size",
+    "build-use-sandbox",
+    "build-use-chroot",
+    "build-sandbox-paths",
+    "accept-flake-config",
+    "pre-build-hook",
+    "post-build-hook",
+    "diff-hook",
+    "build-hook",
+    "plugin-files",
+    "fsync-metadata",
+    "fsync-store-paths",
+    "secret-key-files",
+    "extra-trusted-users",
+    "extra-sandbox-paths",
+];
+
+fn plan() -> Plan {
+    let mut hardware = Hardware::default();
+    hardware.cpu.allowed = 8.try_into().ok();
+    hardware.memory.usable_bytes = (16_u64 << 30).try_into().ok();
+    run(hardware, &Options::default()).expect("a plan")
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<bool>().prop_map(Value::Bool),
+        any::<u64>().prop_map(Value::Integer),
+        ".*".prop_map(Value::Text),
+        "[a-z /:.=]{0,20}".prop_map(Value::Text),
+        prop::collection::vec("[ -~]{0,12}", 0..4).prop_map(Value::List),
+    ]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(FORBIDDEN.to_vec()).prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "cores",
+            "max-jobs",
+            "min-free",
+            "build-dir",
+            "substituters",
+            "extra-substituters",
+            "trusted-public-keys",
+            "system-features",
+            "timeout",
+            "http-connections",
+        ])
+        .prop_map(str::to_owned),
+        "[a-z#= \n-]{0,16}",
+    ]
+}
+
+#[test]
+fn forbidden_settings_are_refused_whoever_put_them_in() {
+    for name in FORBIDDEN {
+        for value in [Value::Bool(false), Value::Text("x".to_owned()), Value::List(Vec::new())] {
+            let mut plan = plan();
+            let setting = Setting { value, why: "?".to_owned(), stage: "storage".to_owned() };
+            plan.settings.insert(name.to_owned(), setting);
+            for form in [Form::NixConf, Form::Env] {
+                let error = render(&plan, form).expect_err(name).to_string();
+                assert!(error.contains(name), "{error}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_rendered_is_settings_and_comments(
+        name in name(), value in value(), why in prop_oneof!["[ -~]*", ".*"],
+    ) {
+        let mut plan = plan();
+        plan.settings.insert(name, Setting { value, why, stage: "caches".to_owned() });
+        for form in [Form::NixConf, Form::Env] {
+            let Ok(text) = render(&plan, form) else { continue };
+            let settings = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let names: Vec<&str> = settings
+                .map(|line| line.split_once(" =").expect("NAME = VALUE").0)
+                .collect();
+            prop_assert_eq!(names.len(), plan.settings.len());
+            for name in names {
+                prop_assert!(plan.settings.contains_key(name), "{}", name);
+                prop_assert!(!FORBIDDEN.contains(&name), "{}", name);
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_documents_are_read_whole_or_refused(
+        at in any::<prop::sample::Index>(), junk in prop::collection::vec(any::<u8>(), 0..8),
+        cut in any::<bool>(),
+    ) {
+        let whole = stage::text(&plan()).expect("text").into_bytes();
+        let at = at.index(whole.len());
+        let mut damaged = whole[..at].to_vec();
+        damaged.extend(&junk);
+        if !cut {
+            damaged.extend(&whole[at..]);
+        }
+        if let Ok(plan) = stage::parse::<Plan>(&damaged) {
+            let _ = render(&plan, Form::NixConf);
+            let again = run(plan.hardware, &Options::default());
+            prop_assert!(again.is_ok());
+        }
+    }
+
+    #[test]
+    fn any_bytes_in_proc_and_sys_are_no_panic(
+        files in prop::collection::vec((0..PATHS.len(), contents()), 1..6)
+    ) {
+        let folder = tempfile::tempdir().expect("folder");
+        for (path, bytes) in files {
+            let path = folder.path().join(PATHS[path]);
+            std::fs::create_dir_all(path.parent().expect("parent")).expect("folders");
+            std::fs::write(path, bytes).expect("file");
+        }
+        let root = Root::captured(folder.path()).expect("root");
+        let hardware = detect::run(&root, &detect::Options { live: true, ..Default::default() });
+        let text = stage::text(&hardware).expect("text");
+        let again: Hardware = stage::parse(text.as_bytes()).expect("what we wrote we can read");
+        prop_assert_eq!(&again, &hardware);
+        prop_assert!(run(hardware, &Options::default()).is_ok());
+    }
+}
+
+const PATHS: [&str; 24] = [
+    "proc/cpuinfo",
+    "proc/meminfo",
+    "proc/swaps",
+    "proc/mounts",
+    "proc/self/mountinfo",
+    "proc/self/cgroup",
+    "proc/self/cpuset",
+    "proc/self/status",
+    "proc/net/route",
+    "proc/loadavg",
+    "proc/pressure/memory",
+    "sys/devices/system/cpu/online",
+    "sys/devices/system/cpu/present",
+    "sys/devices/system/cpu/cpu0/topology/core_cpus_list",
+    "sys/devices/system/cpu/cpu0/topology/package_cpus",
+    "sys/devices/system/cpu/cpu0/cache/index0/type",
+    "sys/devices/system/cpu/cpu0/cache/index0/level",
+    "sys/devices/system/cpu/cpu0/cache/index0/size",
+    "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq",
+    "sys/devices/cpu_atom/cpus",
+    "sys/fs/cgroup/cpu.max",
+    "sys/fs/cgroup/memory.max",
+    "sys/class/dmi/id/chassis_type",
+    "etc/group",
+];
+
+/// Bytes of any kind, and lines that are nearly right.
+fn contents() -> impl Strategy<Value = Vec<u8>> {
+    let lines = prop::sample::select(vec![
+        "0-1",
+        "0-65535",
+        "0-4294967295",
+        "ffffffff,ffffffff",
+        "0-3:2/0",
+        "max 100000",
+        "100000 0",
+        "9223372036854775807 1",
+        "18446744073709551615",
+        "-1",
+        "32K",
+        "Unified",
+        "MemTotal: 18446744073709551615 kB",
+        "MemTotal: 16384 kB",
+        "é: é kB",
+        "HugePages_Total: 9",
+        "processor : 0",
+        "flags : lm cmov",
+        "Cpus_allowed_list:\t0-70000",
+        "0::/../..",
+        "0::/a/b",
+        "5:cpu,memory:/",
+        "1 1 0:1 / / rw - cgroup2 cgroup2 rw",
+        "1 1 8:1 / / rw - ext4 /dev/sda rw",
+        "1 1 0:9 / / rw - overlay overlay rw,upperdir=/",
+        "1 1 0:9 /\\134 /\\0 rw - btrfs /dev/mapper/x rw",
+        "eth0\t00000000\t0\t0\t0\t0\t1\t00000000",
+        "some avg10=1 avg60=x avg300=3 total=4",
+        "",
+    ]);
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..200),
+        prop::collection::vec(lines, 0..6).prop_map(|lines| lines.join("\n").into_bytes()),
+    ]
+}

@@ -1,0 +1,156 @@
+//! Finds the binaries, the shared data and real Nix; says so when a test must
+//! be skipped.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The workspace's folder.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a member of a workspace")
+}
+
+/// The folder of the binaries, which are built once.
+///
+/// A package gets no `CARGO_BIN_EXE_…` for the binaries of others, hence the
+/// build; `cargo xtask test` has done it already and says so.
+pub(crate) fn binaries() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("NIXPACE_BIN") {
+            return folder.into();
+        }
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--bins"])
+            .current_dir(workspace())
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "the binaries do not build");
+        // target/debug/deps/end-to-end-… is this program.
+        let this = std::env::current_exe().expect("own path");
+        this.ancestors().nth(2).expect("target/debug").to_owned()
+    })
+}
+
+/// A tool of ours, by name.
+pub(crate) fn tool(name: &str) -> Command {
+    Command::new(binaries().join(name))
+}
+
+/// Run a shell script with our tools on the PATH, failing as pipes do.
+pub(crate) fn shell(script: &str) -> Output {
+    Command::new("bash")
+        .args(["-c", &format!("set -o pipefail; {script}")])
+        .env("PATH", path_with(&[binaries()]))
+        .output()
+        .expect("bash runs")
+}
+
+/// The PATH with some folders before all others.
+pub(crate) fn path_with(first: &[&Path]) -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let first = first.iter().map(|folder| folder.to_path_buf());
+    let folders = first.chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).expect("a PATH")
+}
+
+/// Run a command with `input` on its stdin. It may stop reading early.
+pub(crate) fn feed(mut command: Command, input: &[u8]) -> Output {
+    let mut child: Child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the tool starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || {
+        // A tool that has seen enough closes its stdin.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("the tool ends");
+    writer.join().expect("the writer ends");
+    output
+}
+
+/// stdout of a run that must have succeeded without a word.
+pub(crate) fn document(output: &Output) -> String {
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    text(&output.stdout)
+}
+
+/// Output as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The data that other projects' machines left, if they are here.
+pub(crate) fn shared(what: &str) -> Option<PathBuf> {
+    let base = std::env::var_os("NIXPACE_SHARED")
+        .map_or_else(|| workspace().join("../shared"), PathBuf::from);
+    let folder = base.join(what);
+    if folder.exists() {
+        return Some(folder);
+    }
+    skip(&format!("{} is not here (set NIXPACE_SHARED)", folder.display()));
+    None
+}
+
+/// A real Nix beside this machine's.
+pub(crate) struct RealNix {
+    /// `2.34`.
+    pub(crate) version: String,
+    /// The folder of its programs.
+    pub(crate) bin: PathBuf,
+}
+
+/// The real Nix versions that `cargo xtask nix` has made. Under CI all must be
+/// there.
+pub(crate) fn real_nix() -> Vec<RealNix> {
+    let base = std::env::var_os("NIXPACE_NIX")
+        .map_or_else(|| workspace().join("target/nix"), PathBuf::from);
+    let found: Vec<RealNix> = ["2.8", "2.26", "2.34"]
+        .iter()
+        .map(|version| RealNix {
+            version: (*version).to_owned(),
+            bin: base.join(version).join("bin"),
+        })
+        .filter(|nix| nix.bin.join("nix").exists())
+        .collect();
+    if found.len() < 3 {
+        missing(&format!(
+            "{} of 3 real Nix versions are here (run `cargo xtask nix`)",
+            found.len()
+        ));
+    }
+    found
+}
+
+/// A tool that tests need is missing: a skip, but a failure under CI, where
+/// everything must be there.
+pub(crate) fn missing(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}, and this is CI");
+    skip(why);
+}
+
+/// Say that a test, or a part of it, was skipped.
+pub(crate) fn skip(why: &str) {
+    // To stderr itself: what goes through the test harness is shown only of
+    // tests that fail.
+    let line = format!("SKIPPED: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Unpack a `.tar.xz` into a folder of its own.
+pub(crate) fn unpack(archive: &Path) -> tempfile::TempDir {
+    // Thousands of small files: far quicker in memory than on a disk.
+    let memory = Path::new("/dev/shm");
+    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = tempfile::tempdir_in(base).expect("folder");
+    let arguments = [OsStr::new("-xf"), archive.as_os_str(), OsStr::new("-C")];
+    let status = Command::new("tar").args(arguments).arg(folder.path()).status();
+    assert!(status.is_ok_and(|status| status.success()), "tar cannot unpack {}", archive.display());
+    folder
+}

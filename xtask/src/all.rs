@@ -1,0 +1,111 @@
+//! The whole chain on this machine: every document, and a report for people.
+//!
+//! **Invariant:** it changes nothing but the files below `target/nixpace`.
+
+mod changes;
+mod machine;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use detect::hardware::{Level, Note};
+use detect::root::Root;
+use detect::stage::{self, Common};
+use profile::conf::{self, Form};
+use profile::explain;
+use profile::plan::{Plan, Source, Target};
+
+/// Where the documents go.
+const FOLDER: &str = "target/nixpace";
+
+/// What to do with the documents.
+const NEXT: &str = "\
+Nothing on this system has changed. To try the settings on one build:
+  NIX_CONFIG=\"$(cat target/nixpace/nix-config.env)\" nix build …
+To keep them, copy nix.conf beside Nix's own and name it there: !include FILE
+";
+
+/// Run every stage, write what they say, and sum it up on stdout.
+pub(crate) fn run() -> Result<()> {
+    let hardware = detect::run(&Root::live(), &detect::Options::default());
+    let plan = profile::run(hardware, &profile::Options::default())?;
+
+    let report = report(&plan, explain::width())?;
+    let documents = [
+        ("hardware.json", stage::text(&plan.hardware)?),
+        ("plan.json", stage::text(&plan)?),
+        ("nix.conf", conf::render(&plan, Form::NixConf)?),
+        ("nix-config.env", conf::render(&plan, Form::Env)?),
+        ("report.txt", anstream::adapter::strip_str(&report).to_string()),
+    ];
+    fs::create_dir_all(FOLDER).context(FOLDER)?;
+    for (name, text) in &documents {
+        stage::replace(&Path::new(FOLDER).join(name), text.as_bytes())?;
+    }
+    let names = documents.map(|(name, _)| name).join(", ");
+    let written = format!("\nWritten to {FOLDER}: {names}\n{NEXT}");
+    stage::write_human(&(report + &written), &Common::default())
+}
+
+/// The machine, what follows from it and why, for people.
+fn report(plan: &Plan, width: usize) -> Result<String> {
+    let profile = &plan.profile;
+    let tier = serde_json::to_value(profile.tier)?;
+    let head = format!(
+        "{}\nTier {}, for {}\n\n",
+        machine::describe(&plan.hardware),
+        tier.as_str().unwrap_or_default(),
+        nix(&profile.target),
+    );
+    let notes: Vec<String> = plan.hardware.notes.iter().chain(&plan.notes).map(note).collect();
+    let notes = match notes.as_slice() {
+        [] => String::new(),
+        notes => format!("\n{}\n", notes.join("\n")),
+    };
+    Ok(head + &explain::explain(plan, width) + &changes::describe(plan) + &notes)
+}
+
+/// The Nix that the plan is for, and why for that one.
+fn nix(target: &Target) -> String {
+    let name = match target.release() {
+        Some(release) => release.to_string(),
+        None => target.version.clone(),
+    };
+    let source = match target.source {
+        Source::Detected => "which is installed here",
+        Source::Requested => "as asked",
+        Source::Assumed => "which is assumed, since no Nix was found here",
+    };
+    format!("{name}, {source}")
+}
+
+fn note(note: &Note) -> String {
+    let level = match note.level {
+        Level::Info => "note",
+        Level::Warning => "warning",
+        Level::Error => "error",
+    };
+    format!("{level}: {}", note.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use detect::hardware::{Hardware, Note};
+
+    use super::report;
+
+    #[test]
+    fn a_machine_without_nix_has_a_report_that_says_so() {
+        let hardware = Hardware {
+            notes: vec![Note::warning("test", "something is odd")],
+            ..Hardware::default()
+        };
+        let plan = profile::run(hardware, &profile::Options::default()).expect("a plan");
+        let text = report(&plan, 80).expect("a report");
+        assert!(text.starts_with("unknown CPU: "), "{text}");
+        assert!(text.contains("\nTier conservative, for Nix 2."), "{text}");
+        assert!(text.contains("assumed, since no Nix was found here\n"), "{text}");
+        assert!(text.contains("\nwarning: something is odd\n"), "{text}");
+    }
+}

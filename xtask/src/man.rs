@@ -1,0 +1,66 @@
+//! Manual pages and completions, from the command lines themselves.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use profile::cli::{NixConfWriteCli, ProfileCli};
+
+use crate::say::say;
+
+/// Shells that Nix users have; clap knows two more.
+const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+/// Write them below `out`, or below target/nixpace.
+pub(crate) fn run(out: Option<&Path>) -> Result<()> {
+    let out = out.unwrap_or(Path::new("target/nixpace"));
+    let [man, completions] = ["man", "completions"].map(|name| out.join(name));
+    for folder in [&man, &completions] {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    for tool in tools() {
+        write(tool, &man, &completions)?;
+    }
+    say(&format!("{}: a manual page for each tool", man.display()));
+    say(&format!("{}: completions for bash, zsh and fish", completions.display()));
+    Ok(())
+}
+
+/// Every tool's command line.
+fn tools() -> [Command; 3] {
+    [detect::cli::Cli::command(), ProfileCli::command(), NixConfWriteCli::command()]
+}
+
+fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {
+    let name = tool.get_name().to_owned();
+    for shell in SHELLS {
+        clap_complete::generate_to(shell, &mut tool, &name, completions)
+            .with_context(|| completions.display().to_string())?;
+    }
+    clap_mangen::generate_to(tool, man).with_context(|| man.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{tools, write};
+
+    #[test]
+    fn every_tool_has_a_page_and_three_completions() {
+        let folder = tempfile::tempdir().expect("folder");
+        for tool in tools() {
+            tool.clone().debug_assert();
+            write(tool, folder.path(), folder.path()).expect("written");
+        }
+        let page = fs::read_to_string(folder.path().join("detect.1")).expect("page");
+        assert!(page.contains(".TH detect 1") && page.contains("detect | profile"), "{page}");
+        for file in ["detect.bash", "_detect", "detect.fish", "nix-conf-write.1"] {
+            assert!(folder.path().join(file).exists(), "{file}");
+        }
+        let files = fs::read_dir(folder.path()).expect("list").count();
+        assert_eq!(files, 4 * tools().len());
+    }
+}

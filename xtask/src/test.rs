@@ -1,0 +1,49 @@
+//! All tests, with what they need.
+
+use std::env;
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::command::{self, cargo};
+use crate::nix;
+use crate::say::{reason, say};
+
+/// Where tests find real Nix versions; unset where there are none.
+const NIX: &str = "NIXPACE_NIX";
+
+/// Install what the tests need, and run them.
+pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
+    let nix = match nix::ensure() {
+        Ok(_) => Some(nix::folder()?),
+        // There, a test that skips itself would look like one that passed.
+        Err(error) if env::var_os("CI").is_some() => return Err(error),
+        Err(error) => {
+            say("SKIPPED: every test against real Nix, because there is none:");
+            say(&format!("SKIPPED: {}", reason(&error)));
+            None
+        }
+    };
+    let with_nix = |mut command: Command| {
+        match &nix {
+            Some(folder) => command.env(NIX, folder),
+            None => command.env_remove(NIX),
+        };
+        command::run(&mut command)
+    };
+
+    // End-to-end tests run the binaries, which cargo builds for no test of
+    // another package.
+    with_nix(cargo(["build", "--workspace", "--bins"]))?;
+    let runner: &[&str] = if command::succeeds(&mut cargo(["nextest", "--version"])) {
+        &["nextest", "run", "--workspace"]
+    } else {
+        &["test", "--workspace"]
+    };
+    let mut tests = cargo(runner);
+    tests.args(arguments);
+    with_nix(tests)?;
+    // Nextest runs no examples of the documentation.
+    with_nix(cargo(["test", "--quiet", "--doc", "--workspace"]))
+}
