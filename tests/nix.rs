@@ -16,8 +16,8 @@ use crate::tools::{RealNix, binaries, document, path_with, real_nix, skip, text,
 const GIB: u64 = 1 << 30;
 
 fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
-    let mut hardware = Hardware::default();
-    hardware.system = Some("x86_64-linux".to_owned());
+    let system = Some("x86_64-linux".to_owned());
+    let mut hardware = Hardware { system, ..Hardware::default() };
     hardware.cpu.allowed = cpus.try_into().ok();
     hardware.cpu.online = hardware.cpu.allowed;
     hardware.cpu.usable = hardware.cpu.allowed.map(Cpus::from);
@@ -48,7 +48,7 @@ fn machines() -> Vec<(String, Hardware)> {
             hardware.cpu.usable = Cpus::new(cpus);
         })
     };
-    let special = [
+    let special = vec![
         ("a tenth of a CPU", quota(0.1)),
         ("a quota of 1.5 CPUs", quota(1.5)),
         ("a quota of 7.99 CPUs", quota(7.99)),
@@ -127,7 +127,7 @@ fn machines() -> Vec<(String, Hardware)> {
         ),
         ("nothing known", Hardware::default()),
     ];
-    machines.extend(special.map(|(name, hardware)| (name.to_owned(), hardware)));
+    machines.extend(special.into_iter().map(|(name, hardware)| (name.to_owned(), hardware)));
     machines
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::Options;
-use crate::stage::Common;
+use crate::arguments::Common;
 
 const EXAMPLES: &str = "\
 Examples:

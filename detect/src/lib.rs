@@ -8,6 +8,7 @@
 //! [`root::Root`]; a fact that cannot be had is `null` and, where that matters,
 //! a note says why.
 
+pub mod arguments;
 pub mod cgroup;
 pub mod cli;
 pub mod cpu;
@@ -15,6 +16,7 @@ pub mod cpuinfo;
 pub mod cpuset;
 pub mod disk;
 pub mod environment;
+pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod hardware;

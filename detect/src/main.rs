@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use detect::cli::Cli;
 use detect::root::Root;
-use detect::stage;
+use detect::{arguments, stage};
 
 fn main() -> ExitCode {
     stage::exit(try_main())
 }
 
 fn try_main() -> Result<()> {
-    let cli: Cli = stage::arguments()?;
+    let cli: Cli = arguments::parse()?;
     cli.common.apply_color();
     let root = match &cli.root {
         Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,

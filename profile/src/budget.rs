@@ -76,8 +76,9 @@ impl Budget {
 
     /// The rule for this budget, with what it says.
     pub fn sizes(&self) -> Option<(Rule, Sizes)> {
-        let rule = Rule::of(self.memory_bytes?, self.swap_bytes.unwrap_or(0));
-        let sizes = sizes(rule, self.whole_cpus()?, self.available_bytes()?);
+        let swap_bytes = self.swap_bytes.unwrap_or(0);
+        let rule = Rule::of(self.memory_bytes?, swap_bytes);
+        let sizes = sizes(rule, self.whole_cpus()?, self.available_bytes()?, swap_bytes);
         Some((rule, sizes))
     }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use detect::arguments::Common;
 use detect::release::Release;
-use detect::stage::Common;
 
 use crate::Options;
 use crate::conf::Form;

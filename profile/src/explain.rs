@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anstyle::Style;
 
 use crate::catalogue;
-use crate::plan::{Plan, Setting, Target};
+use crate::plan::{Plan, Profile, Setting, Target};
 use crate::text::wrap;
 
 /// Narrower than this, a reason goes below its setting instead of beside it.
@@ -14,7 +14,7 @@ const LEAST_WHY: usize = 32;
 /// Between columns.
 const GAP: usize = 2;
 
-/// A name, a value, a default and a reason.
+/// A name, two cells beside it, and a reason.
 type Row = [String; 4];
 
 /// Columns of the terminal, as the shell says; 100 when it does not.
@@ -24,32 +24,51 @@ pub fn width() -> usize {
     columns.unwrap_or(100).clamp(40, 200)
 }
 
-/// A table of the settings and one of the `NixOS` options.
+/// The rule applied, a table of the settings and one of the `NixOS` options.
 pub fn explain(plan: &Plan, width: usize) -> String {
-    let target = &plan.profile.target;
-    let rule = &plan.profile.rule;
+    let default = |name: &str, value: String| [value, default(name, &plan.profile.target)];
+    head(plan, width)
+        + &table(["setting", "value", "default", "why"], &rows(&plan.settings, default), width)
+        + &options(plan, width)
+}
+
+/// The same, with what each setting is on this machine now: `old → new`.
+pub fn changes(plan: &Plan, width: usize) -> String {
+    let change =
+        |name: &str, value: String| [format!("{} → {value}", now(name, plan)), String::new()];
+    head(plan, width)
+        + &table(["setting", "old → new", "", "why"], &rows(&plan.settings, change), width)
+        + &options(plan, width)
+}
+
+fn head(plan: &Plan, width: usize) -> String {
+    let Profile { target, rule, .. } = &plan.profile;
     let nix = match target.release() {
         Some(release) => release.to_string(),
         None => target.version.clone(),
     };
     let head = match &rule.policy {
-        Some(policy) => format!("For {nix}, by the rule {policy}: {}.", rule.text),
-        None => format!("For {nix}; {}.", rule.text),
+        Some(policy) => format!("For {nix}, by the rule {policy}"),
+        None => format!("For {nix}, by {}", rule.text),
     };
-    let mut text = wrap(&head, width).join("\n");
-    text.push('\n');
-    let settings = rows(&plan.settings, |name| default(name, target));
-    text.push_str(&table(["setting", "value", "default", "why"], &settings, width));
-    // NixOS has defaults of its own, which are not listed here.
-    let options = rows(&plan.nixos, |_| String::new());
-    text.push_str(&table(["NixOS option", "value", "", "why"], &options, width));
-    text
+    wrap(&head, width).join("\n") + "\n"
 }
 
-fn rows(settings: &BTreeMap<String, Setting>, default: impl Fn(&str) -> String) -> Vec<Row> {
+/// `NixOS` has defaults of its own, which are not listed here.
+fn options(plan: &Plan, width: usize) -> String {
+    let rows = rows(&plan.nixos, |_, value| [value, String::new()]);
+    table(["NixOS option", "value", "", "why"], &rows, width)
+}
+
+/// A row for each setting; `cells` makes the two in the middle from its name
+/// and its value.
+fn rows(
+    settings: &BTreeMap<String, Setting>,
+    cells: impl Fn(&str, String) -> [String; 2],
+) -> Vec<Row> {
     let row = |(name, setting): (&String, &Setting)| {
-        let Setting { value, why, .. } = setting;
-        [name.clone(), value.to_string(), default(name), why.clone()]
+        let [second, third] = cells(name, setting.value.to_string());
+        [name.clone(), second, third, setting.why.clone()]
     };
     settings.iter().map(row).collect()
 }
@@ -61,13 +80,29 @@ fn default(name: &str, target: &Target) -> String {
     preset.map_or_else(|| "unknown".to_owned(), |preset| preset.to_string())
 }
 
+/// What a setting is on this machine: as its Nix says, or without one, what the
+/// planned Nix would take.
+fn now(name: &str, plan: &Plan) -> String {
+    let set = plan.hardware.nix.as_ref().and_then(|nix| nix.settings.get(name));
+    set.map_or_else(|| default(name, &plan.profile.target), as_text)
+}
+
+/// A value that Nix printed as JSON, as nix.conf has it.
+fn as_text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(words) => words.iter().map(as_text).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
 fn table(heads: [&str; 4], rows: &[Row], width: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let widths = [0, 1, 2].map(|column| {
         let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([heads[column].len()]).max().unwrap_or(0)
+        cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
     });
     let taken = line(heads, widths).chars().count();
     // Long names leave no room beside them.
@@ -107,7 +142,7 @@ mod tests {
 
     use detect::hardware::Hardware;
 
-    use super::explain;
+    use super::{changes, explain};
     use crate::plan::Plan;
     use crate::{Options, run};
 
@@ -132,10 +167,21 @@ cores     4      0        16 GiB less 3 GiB for a desktop leaves 13 GiB, and 8
                           to 8 CPUs
 max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
                           serial; at least 2, so that no download waits for a
-                          build, and at most 16
+                          build, and at most 16 or what memory and swap carry
 ";
         assert!(text.contains(expected), "{text}");
-        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-1: "), "{text}");
+        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-1\n"), "{text}");
+    }
+
+    #[test]
+    fn changes_start_from_what_is_set() {
+        let mut plan = plan();
+        let mut nix = detect::hardware::Nix::default();
+        nix.settings.insert("cores".to_owned(), serde_json::json!(2));
+        plan.hardware.nix = Some(nix);
+        let text = anstream::adapter::strip_str(&changes(&plan, 100)).to_string();
+        assert!(text.contains("\ncores     2 → 4      16 GiB less"), "{text}");
+        assert!(text.contains("\nmax-jobs  1 → 4      one for every"), "not set: the default");
     }
 
     #[test]

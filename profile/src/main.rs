@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
-use detect::stage;
+use detect::{arguments, stage};
 use profile::cli::ProfileCli;
 use profile::explain;
 
@@ -13,7 +12,7 @@ fn main() -> ExitCode {
 }
 
 fn try_main() -> Result<()> {
-    let cli = ProfileCli::parse();
+    let cli: ProfileCli = arguments::parse()?;
     cli.common.apply_color();
     let plan = profile::run(stage::read(cli.input.as_deref())?, &cli.options())?;
     if cli.explain {

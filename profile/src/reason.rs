@@ -67,7 +67,7 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
         Rule::SwapBacked => Reasons {
             jobs: format!(
                 "one for every {} of {}, since much of a build is serial; at least {}, so that \
-                 no download waits for a build, and at most {}",
+                 no download waits for a build, and at most {} or what memory and swap carry",
                 POLICY.cpus_per_job,
                 count(cpus, "CPU"),
                 POLICY.least_jobs,

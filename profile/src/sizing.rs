@@ -35,7 +35,8 @@ pub struct Policy {
     /// Memory for each core of a job when nothing backs them, so that one heavy
     /// build by itself fits.
     pub bound_core_gib: f64,
-    /// Memory for each compiler when nothing backs them.
+    /// Memory for a compiler: for each of them when nothing backs them, for one
+    /// of each job, out of memory and swap together, when swap does.
     pub compiler_bytes: u64,
     /// Memory builds are taken to have even where less is left.
     pub least_available_bytes: u64,
@@ -110,17 +111,20 @@ pub struct Sizes {
     pub cores: u32,
 }
 
-/// Jobs and cores for so many CPUs and so much memory left to builds.
-pub fn sizes(rule: Rule, cpus: NonZeroU32, available_bytes: u64) -> Sizes {
+/// Jobs and cores for so many CPUs, and so much memory and swap left to builds.
+pub fn sizes(rule: Rule, cpus: NonZeroU32, available_bytes: u64, swap_bytes: u64) -> Sizes {
     let cpus = cpus.get();
     let available_bytes = available_bytes.max(POLICY.least_available_bytes);
     let gib = gib(available_bytes);
     let half = cpus.div_ceil(POLICY.cpus_per_job);
     match rule {
-        Rule::SwapBacked => Sizes {
-            jobs: half.clamp(POLICY.least_jobs, POLICY.most_jobs),
-            cores: round(gib / POLICY.backed_core_gib).clamp(1, cpus),
-        },
+        Rule::SwapBacked => {
+            // The machines of the study all had this much: it binds only where
+            // there are many CPUs to little memory.
+            let compilers = available_bytes.saturating_add(swap_bytes) / POLICY.compiler_bytes;
+            let jobs = at_most(compilers, half).clamp(POLICY.least_jobs, POLICY.most_jobs);
+            Sizes { jobs, cores: round(gib / POLICY.backed_core_gib).clamp(1, cpus) }
+        }
         Rule::MemoryBound => {
             let compilers = available_bytes / POLICY.compiler_bytes;
             let even = POLICY.cores_per_root * gib.sqrt();
@@ -165,9 +169,11 @@ mod tests {
 
     use super::{GIB, POLICY, Rule, Sizes, sizes};
 
+    /// Swap as the rule needs it at least, where there is any.
     fn size(rule: Rule, cpus: u32, available_bytes: u64) -> Sizes {
         let cpus = NonZeroU32::new(cpus).expect("CPUs");
-        sizes(rule, cpus, available_bytes)
+        let swap = if rule == Rule::SwapBacked { available_bytes / 3 } else { 0 };
+        sizes(rule, cpus, available_bytes, swap)
     }
 
     #[test]
@@ -189,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn many_cpus_do_not_make_jobs_without_memory() {
+        assert_eq!(size(Rule::SwapBacked, 64, GIB), Sizes { jobs: 2, cores: 1 });
+        assert_eq!(size(Rule::SwapBacked, 64, 6 * GIB), Sizes { jobs: 8, cores: 2 });
+        assert_eq!(size(Rule::SwapBacked, 64, 64 * GIB).jobs, 16);
+    }
+
+    #[test]
     fn eight_cores_on_seven_gigabytes_stay_within_them() {
         // 7 compilers: two jobs of three, not one of seven.
         let sizes = size(Rule::MemoryBound, 8, 7 * GIB);
@@ -204,7 +217,11 @@ mod tests {
             prop_assert!(jobs <= cpus.div_ceil(2).max(POLICY.least_jobs));
             prop_assert!((1..=cpus).contains(&cores));
             match rule {
-                Rule::SwapBacked => prop_assert!(jobs <= POLICY.most_jobs),
+                Rule::SwapBacked => {
+                    prop_assert!(jobs <= POLICY.most_jobs);
+                    let carried = (available.max(GIB / 2) / 3).saturating_mul(4) / GIB + 1;
+                    prop_assert!(u64::from(jobs) <= carried.max(2));
+                }
                 Rule::MemoryBound => {
                     let used = u128::from(jobs) * u128::from(cores) * u128::from(GIB);
                     prop_assert!(available < 2 * GIB || used <= u128::from(available));

@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** it changes nothing but the files below `target/nixpace`.
 
-mod changes;
 mod machine;
 
 use std::fs;
@@ -11,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use detect::hardware::{Level, Note};
 use detect::root::Root;
-use detect::stage::{self, Common};
+use detect::{arguments::Common, file, stage};
 use profile::conf::{self, Form};
 use profile::explain;
 use profile::plan::{Plan, Source, Target};
@@ -41,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
     ];
     fs::create_dir_all(FOLDER).context(FOLDER)?;
     for (name, text) in &documents {
-        stage::replace(&Path::new(FOLDER).join(name), text.as_bytes())?;
+        file::replace(&Path::new(FOLDER).join(name), text.as_bytes())?;
     }
     let names = documents.map(|(name, _)| name).join(", ");
     let written = format!("\nWritten to {FOLDER}: {names}\n{NEXT}");
@@ -53,7 +52,7 @@ fn report(plan: &Plan, width: usize) -> Result<String> {
     let profile = &plan.profile;
     let tier = serde_json::to_value(profile.tier)?;
     let head = format!(
-        "{}\nTier {}, for {}\n\n",
+        "{}\nTier {}, for {}\n",
         machine::describe(&plan.hardware),
         tier.as_str().unwrap_or_default(),
         nix(&profile.target),
@@ -63,7 +62,7 @@ fn report(plan: &Plan, width: usize) -> Result<String> {
         [] => String::new(),
         notes => format!("\n{}\n", notes.join("\n")),
     };
-    Ok(head + &explain::explain(plan, width) + &changes::describe(plan) + &notes)
+    Ok(head + &explain::changes(plan, width) + &notes)
 }
 
 /// The Nix that the plan is for, and why for that one.

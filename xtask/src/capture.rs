@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use detect::Options;
+use detect::arguments::Usage;
 use detect::hardware::{Hardware, Place};
 use detect::root::Root;
-use detect::stage::Usage;
 use serde_json::{Value, json};
 
-use crate::say::say;
+use detect::stage::say;
 use tree::Tree;
 
 /// Capture this machine, or the one below `root`, as `name` in the folder `into`.

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use detect::stage::say;
 
 /// The cargo that runs us, so that the toolchain stays the same.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
@@ -29,6 +30,18 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| line.clone())?;
     if !status.success() {
         bail!("{line}: {status}");
+    }
+    Ok(())
+}
+
+/// Run a command whose output matters only when it fails.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    let line = line(command);
+    let output = command.output().with_context(|| line.clone())?;
+    if !output.status.success() {
+        say(&String::from_utf8_lossy(&output.stdout));
+        say(&String::from_utf8_lossy(&output.stderr));
+        bail!("{line}: {}", output.status);
     }
     Ok(())
 }

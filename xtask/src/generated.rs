@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use detect::stage;
+use detect::file;
 
 /// Make `path` hold `text`; with `check`, only say whether it does.
 pub(crate) fn ensure_contents(path: &Path, text: &str, check: bool) -> Result<()> {
@@ -17,7 +17,7 @@ pub(crate) fn ensure_contents(path: &Path, text: &str, check: bool) -> Result<()
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    stage::replace(path, text.as_bytes())
+    file::replace(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod command;
 mod generated;
 mod man;
 mod nix;
-mod say;
 mod schema;
 mod test;
 mod tidy;
@@ -20,7 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use detect::stage;
+use detect::{arguments, stage};
 
 /// The whole chain on this machine, and what developers run
 #[derive(Parser)]
@@ -76,7 +75,7 @@ fn main() -> ExitCode {
 }
 
 fn try_main() -> Result<()> {
-    let task = Cli::parse().task;
+    let Cli { task } = arguments::parse()?;
     let workspace = workspace();
     env::set_current_dir(&workspace).with_context(|| workspace.display().to_string())?;
     match task {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::say::say;
+use detect::stage::say;
 
 /// A suite of Debian, and the Nix it had when this was written.
 struct Suite {

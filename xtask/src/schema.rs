@@ -17,7 +17,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         [("detect/schema.json", schema_for!(Hardware)), ("profile/schema.json", schema_for!(Plan))];
     for (path, schema) in schemas {
         ensure_contents(Path::new(path), &stage::text(&schema)?, check).map_err(|error| {
-            if check { error.context(Hint("run cargo xtask schema")) } else { error }
+            if check { error.context(Hint::new("run cargo xtask schema")) } else { error }
         })?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::command::{self, cargo};
 use crate::nix;
-use crate::say::{reason, say};
+use detect::stage::{reason, say};
 
 /// Where tests find real Nix versions; unset where there are none.
 const NIX: &str = "NIXPACE_NIX";
@@ -36,6 +36,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     // End-to-end tests run the binaries, which cargo builds for no test of
     // another package.
     with_nix(cargo(["build", "--workspace", "--bins"]))?;
+    // Nextest runs no examples of the documentation.
+    command::run_quietly(&mut cargo(["test", "--quiet", "--doc", "--workspace"]))?;
     let runner: &[&str] = if command::succeeds(&mut cargo(["nextest", "--version"])) {
         &["nextest", "run", "--workspace"]
     } else {
@@ -43,7 +45,5 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     };
     let mut tests = cargo(runner);
     tests.args(arguments);
-    with_nix(tests)?;
-    // Nextest runs no examples of the documentation.
-    with_nix(cargo(["test", "--quiet", "--doc", "--workspace"]))
+    with_nix(tests)
 }

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
-use detect::stage;
+use detect::{arguments, stage};
 use profile::cli::NixConfWriteCli;
 use profile::conf;
 
@@ -13,7 +12,7 @@ fn main() -> ExitCode {
 }
 
 fn try_main() -> Result<()> {
-    let cli = NixConfWriteCli::parse();
+    let cli: NixConfWriteCli = arguments::parse()?;
     cli.common.apply_color();
     let plan = stage::read(cli.input.as_deref())?;
     stage::write_text(&conf::render(&plan, cli.form)?, &cli.common)

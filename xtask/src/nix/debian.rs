@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use detect::stage::Hint;
 
 use crate::command;
-use crate::say::say;
+use detect::stage::say;
 
 /// As many builds at once as real installations use in tests.
 const BUILD_USERS: u32 = 8;
@@ -93,7 +93,7 @@ pub(super) fn ensure_mmdebstrap() -> Result<()> {
         return Ok(());
     }
     let hint = "as root: apt-get install mmdebstrap debian-archive-keyring";
-    Err(anyhow!("mmdebstrap: not installed").context(Hint(hint)))
+    Err(anyhow!("mmdebstrap: not installed").context(Hint::new(hint)))
 }
 
 /// Whether we may install, and mount. Files of /proc/self belong to who runs us.

@@ -1,0 +1,82 @@
+//! Files that are replaced whole or not at all.
+
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+/// Replace `path` with `contents`, whole or not at all: a crash at any instant
+/// leaves the old file or the new one. Links and devices are refused, since
+/// what a link points to is not what the user named.
+pub fn replace(path: &Path, contents: &[u8]) -> Result<()> {
+    write_beside(path, contents).with_context(|| path.display().to_string())
+}
+
+fn write_beside(path: &Path, contents: &[u8]) -> Result<()> {
+    let mode = match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_symlink() => bail!("a symbolic link: name its target"),
+        Ok(found) if !found.is_file() => bail!("not a regular file"),
+        Ok(found) => Some(found.permissions()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    if path.file_name().is_none() {
+        bail!("names no file");
+    }
+    // `tempfile` opens with O_EXCL under a random name, which the process's
+    // umask then narrows; it removes the file again on any early return.
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".nixpace-")
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    temporary.write_all(contents)?;
+    if let Some(mode) = mode {
+        temporary.as_file().set_permissions(mode)?;
+    }
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    // Without this the rename itself may be lost when the power fails.
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::replace;
+
+    #[test]
+    fn replaces_whole_files_and_keeps_their_mode() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("plan.json");
+        replace(&path, b"one").expect("new");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("chmod");
+        replace(&path, b"two").expect("over");
+        assert_eq!(fs::read(&path).expect("read"), b"two");
+        assert_eq!(fs::metadata(&path).expect("stat").permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(&folder).expect("list").count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn refuses_links_devices_and_missing_folders() {
+        let folder = tempfile::tempdir().expect("folder");
+        let target = folder.path().join("target");
+        fs::write(&target, "old").expect("target");
+        let link = folder.path().join("link");
+        symlink(&target, &link).expect("link");
+        assert!(replace(&link, b"new").is_err());
+        assert_eq!(fs::read(&target).expect("read"), b"old");
+        assert!(replace("/dev/null".as_ref(), b"new").is_err());
+        assert!(replace(folder.path(), b"new").is_err());
+        assert!(replace(&folder.path().join("no/such"), b"new").is_err());
+    }
+}
