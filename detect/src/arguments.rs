@@ -1,13 +1,12 @@
 //! The command line: what every tool's has, and what is wrong with it.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::hardware::{Level, Note};
-use crate::stage::{Hint, say, tool};
+use crate::report::{Hint, Usage, say, tool};
 
 /// Flags that every stage has.
 #[derive(Args, Clone, Debug, Default)]
@@ -58,18 +57,6 @@ impl Common {
         }
     }
 }
-
-/// A mistake in how a tool was called: exit code 2 instead of 1.
-#[derive(Debug)]
-pub struct Usage(pub String);
-
-impl fmt::Display for Usage {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
 
 /// The command line, or why it is none. Help and version are printed here, and
 /// end the program.

@@ -29,7 +29,6 @@ pub struct Allowance {
 pub fn allowance(root: &Root, mounts: &[Mount], process: &str) -> Allowance {
     let groups = root
         .read(format!("{process}/cgroup"))
-        .ok()
         .and_then(|text| ProcessCGroups::from_buf_read(text.as_bytes()).ok())
         .map(|groups| groups.0)
         .unwrap_or_default();
@@ -79,7 +78,9 @@ fn at(root: &Root, mounts: &[Mount], path: &dyn Fn(&str) -> Option<String>) -> A
         None => Vec::new(),
     };
     let quota = levels("cpu").iter().filter_map(|group| quota(root, group)).reduce(Cpus::min);
-    let memory_bytes = levels("memory").iter().filter_map(|group| memory(root, group)).min();
+    let groups = levels("memory");
+    let limits = groups.iter().filter_map(|group| memory(root, group));
+    let memory_bytes = limits.chain(groups.first().and_then(|leaf| hidden(root, leaf))).min();
     // A child's CPUs are always among its parent's, so the nearest level says it.
     let cpus = levels("cpuset").iter().find_map(|group| cpus(root, group));
     Allowance { quota, memory_bytes, cpus }
@@ -143,18 +144,30 @@ fn ratio(quota_us: i64, period_us: i64) -> Option<Cpus> {
 }
 
 fn memory(root: &Root, group: &Path) -> Option<u64> {
-    let limit = |file: &str| root.word(group.join(file))?.parse::<u64>().ok();
-    // Above memory.high a group is throttled until it is all but stopped, so a
-    // build cannot use more than that either.
-    let own = ["memory.max", "memory.high", "memory.limit_in_bytes"];
-    // Version 1 tells here what ancestors allow that a namespace hides.
-    let hidden = root.read(group.join("memory.stat")).ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("hierarchical_memory_limit "))?;
-        line.trim().parse().ok()
-    });
-    // "Unlimited" is spelt max, -1, or some number near the largest of 63 or 64
-    // bits, rounded down to a page.
-    own.into_iter().filter_map(limit).chain(hidden).filter(|&bytes| bytes < 1 << 62).min()
+    let limit = |file: &str| limit(&root.word(group.join(file))?);
+    if root.exists(group.join("memory.max")) {
+        // Above memory.high a group is throttled until it is all but stopped,
+        // so a build cannot use more than that either.
+        ["memory.max", "memory.high"].into_iter().filter_map(limit).min()
+    } else {
+        limit("memory.limit_in_bytes")
+    }
+}
+
+/// What the ancestors of a group allow, as version 1 tells it: also those that
+/// a namespace hides.
+fn hidden(root: &Root, leaf: &Path) -> Option<u64> {
+    if root.exists(leaf.join("memory.max")) {
+        return None;
+    }
+    let stat = root.read(leaf.join("memory.stat"))?;
+    stat.lines().find_map(|line| limit(line.strip_prefix("hierarchical_memory_limit ")?))
+}
+
+/// "Unlimited" is spelt max, -1, or some number near the largest of 63 or 64
+/// bits, rounded down to a page.
+fn limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|&bytes| bytes < 1 << 62)
 }
 
 fn cpus(root: &Root, group: &Path) -> Option<CpuSet> {
@@ -231,8 +244,11 @@ mod tests {
 
     #[test]
     fn the_daemon_has_limits_of_its_own() {
-        let service = "sys/fs/cgroup/system.slice/nix-daemon.service/memory.high";
-        let tree = tree(&[(service, "8589934592\n")]);
+        let service = "sys/fs/cgroup/system.slice/nix-daemon.service";
+        let tree = tree(&[
+            (&format!("{service}/memory.max"), "max\n"),
+            (&format!("{service}/memory.high"), "8589934592\n"),
+        ]);
         let found = of_daemon(&tree.root, &parse_mountinfo(V2)).expect("a service");
         assert_eq!(found.memory_bytes, Some(8 << 30));
         assert_eq!(of_daemon(&tree.root, &[]), None);

@@ -26,6 +26,7 @@ pub fn cpu(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Cpu {
         groups.as_ref().and_then(|groups| NonZeroU32::new(u32::try_from(groups.len()).ok()?))
     };
     let whole = NonZeroU32::new(allowed.len()).map(Cpus::from);
+    let kinds = kinds(root, &allowed, cores.as_deref());
     Cpu {
         isa_level: info.isa_level().map(str::to_owned),
         present: present(root, &online),
@@ -39,8 +40,8 @@ pub fn cpu(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Cpu {
         cores: count(&cores),
         sockets: count(&topology::packages(root, &allowed)),
         numa_nodes: topology::numa_nodes(root),
-        kinds: kinds(root, &allowed, cores.as_deref()),
-        caches: topology::caches(root, &allowed),
+        caches: topology::caches(root, &allowed, kinds.len() <= 1),
+        kinds,
         vendor: info.vendor,
         model: info.model,
     }
@@ -95,7 +96,7 @@ fn listed(processors: usize) -> Option<CpuSet> {
 /// The mask is read from the kernel's own account of it rather than by
 /// `sched_getaffinity`, whose callers mostly stop at 1,024 CPUs.
 fn allowed(root: &Root, online: &CpuSet, allowance: &Allowance) -> CpuSet {
-    let mask = root.read("proc/self/status").ok().and_then(|text| affinity(&text));
+    let mask = root.read("proc/self/status").and_then(|text| affinity(&text));
     let mut allowed = online.clone();
     for set in [mask.as_ref(), allowance.cpus.as_ref()].into_iter().flatten() {
         let both = allowed.intersection(set);

@@ -94,7 +94,9 @@ fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
     if !members.is_empty() {
         return;
     }
-    if let Some(file) = root.word(folder.join("loop/backing_file")) {
+    if name.starts_with("loop")
+        && let Some(file) = root.word(folder.join("loop/backing_file"))
+    {
         found.files.push(file.into());
         return;
     }
@@ -111,7 +113,9 @@ fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
 
 /// What a device that stands on others adds to them.
 fn layer(root: &Root, folder: &Path, name: &str) -> Option<String> {
-    if let Some(uuid) = root.word(folder.join("dm/uuid")) {
+    if name.starts_with("dm-")
+        && let Some(uuid) = root.word(folder.join("dm/uuid"))
+    {
         let kind = uuid.split('-').next().unwrap_or_default();
         return Some(match kind {
             "CRYPT" if uuid.starts_with("CRYPT-LUKS") => "luks".to_owned(),

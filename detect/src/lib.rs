@@ -28,14 +28,15 @@ pub mod network;
 pub mod nix;
 pub mod number;
 pub mod release;
+pub mod report;
 pub mod root;
 pub mod stage;
 pub mod storage;
 pub mod topology;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use hardware::{Hardware, Note, Storage};
+use hardware::{Hardware, Note};
 use number::Version;
 use root::Root;
 
@@ -67,12 +68,7 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
     let store = options.store.clone().unwrap_or_else(|| nix::store_dir(root));
     let build_dir =
         options.build_dir.clone().unwrap_or_else(|| nix::build_dir(root, nix.as_ref(), release));
-    let place = |path: &Path| Some(storage::place(root, &mounts, path));
-    let storage = Storage {
-        store: place(&store),
-        build_dir: place(&build_dir),
-        tmp: place(Path::new("/tmp")),
-    };
+    let storage = storage::storage(root, &mounts, &store, &build_dir);
     if mounts.is_empty() {
         notes.push(Note::warning("mounts-unknown", "no mount table: nothing is known of storage"));
     }

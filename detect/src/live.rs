@@ -9,10 +9,8 @@ use crate::root::Root;
 /// Look at the moment.
 pub fn live(root: &Root, storage: &Storage) -> Live {
     let memory = root.read("proc/meminfo").map(|text| memory::parse(&text)).unwrap_or_default();
-    let load = root
-        .read("proc/loadavg")
-        .ok()
-        .and_then(|text| LoadAverage::from_read(text.as_bytes()).ok());
+    let load =
+        root.read("proc/loadavg").and_then(|text| LoadAverage::from_read(text.as_bytes()).ok());
     let read = |resource: &str| root.read(format!("proc/pressure/{resource}")).unwrap_or_default();
     let free = |figure: &dyn Fn(&rustix::fs::StatVfs) -> u64| {
         let of = |place: &Option<Place>| {

@@ -17,7 +17,7 @@ pub fn memory(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Memo
     let huge = info.huge_pages_bytes.unwrap_or(0);
     let limit_bytes = allowance.memory_bytes.filter(|&limit| limit < total.get());
     let usable = total.get().saturating_sub(huge).min(limit_bytes.unwrap_or(u64::MAX));
-    let swaps = root.read("proc/swaps").ok().map(|text| parse_swaps(&text));
+    let swaps = root.read("proc/swaps").map(|text| parse_swaps(&text));
     Memory {
         total_bytes: Some(total),
         huge_pages_bytes: info.huge_pages_bytes,

@@ -38,8 +38,8 @@ impl Mount {
 /// All mounts that this process sees, in the order they were made.
 pub fn mounts(root: &Root) -> Vec<Mount> {
     match root.read("proc/self/mountinfo") {
-        Ok(text) => parse_mountinfo(&text),
-        Err(_) => root.read("proc/mounts").map(|text| parse_mounts(&text)).unwrap_or_default(),
+        Some(text) => parse_mountinfo(&text),
+        None => root.read("proc/mounts").map(|text| parse_mounts(&text)).unwrap_or_default(),
     }
 }
 

@@ -205,7 +205,7 @@ fn multi_user(root: &Root) -> Option<bool> {
 
 fn build_users(root: &Root, settings: &BTreeMap<String, Value>) -> Option<u32> {
     let group = settings.get("build-users-group").and_then(Value::as_str).unwrap_or("nixbld");
-    let groups = root.read("etc/group").ok()?;
+    let groups = root.read("etc/group")?;
     let members = groups.lines().find_map(|line| line.strip_prefix(group)?.strip_prefix(':'))?;
     let members = members.rsplit(':').next()?.split(',').filter(|name| !name.is_empty());
     u32::try_from(members.count()).ok()
@@ -238,7 +238,7 @@ fn trusted(
     multi_user: Option<bool>,
     settings: &BTreeMap<String, Value>,
 ) -> Option<bool> {
-    let status = root.read("proc/self/status").ok()?;
+    let status = root.read("proc/self/status")?;
     let ids = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
         Some(line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())

@@ -13,12 +13,16 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{OFlags, StatVfs};
 
 /// Larger than any file of /proc or /sys that we read: /proc/cpuinfo of 4,096
 /// CPUs has 6 MB.
 const LARGEST_BYTES: u64 = 16 << 20;
+
+/// The largest attribute in /sys.
+const PAGE: usize = 4096;
 
 /// More links than any real path goes through, as in the kernel.
 const MOST_LINKS: u32 = 40;
@@ -30,6 +34,7 @@ pub struct Root {
     asked: RefCell<Option<BTreeSet<PathBuf>>>,
     /// Where folders of a captured tree lead: most files share theirs.
     folders: RefCell<HashMap<PathBuf, PathBuf>>,
+    files: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
 }
 
 impl Root {
@@ -48,7 +53,13 @@ impl Root {
     }
 
     fn at(base: PathBuf, live: bool) -> Self {
-        Self { base, live, asked: RefCell::new(None), folders: RefCell::new(HashMap::new()) }
+        Self {
+            base,
+            live,
+            asked: RefCell::new(None),
+            folders: RefCell::new(HashMap::new()),
+            files: RefCell::new(HashMap::new()),
+        }
     }
 
     /// Whether this is the machine we run on.
@@ -68,24 +79,54 @@ impl Root {
         self.asked.borrow().clone().unwrap_or_default()
     }
 
-    /// A file's text; what is not UTF-8 is replaced.
-    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<String> {
-        let found = self.locate(path.as_ref())?;
+    /// A file's text; what is not UTF-8 is replaced. Read once and then known,
+    /// so that all who ask are told the same.
+    pub fn read(&self, path: impl AsRef<Path>) -> Option<Rc<str>> {
+        let path = path.as_ref();
+        if let Some(known) = self.files.borrow().get(path) {
+            return known.clone();
+        }
+        let text = self.open(path).ok();
+        self.files.borrow_mut().insert(path.to_owned(), text.clone());
+        text
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Rc<str>> {
         // A captured tree may hold a pipe, which must not block us.
-        let mut file = OpenOptions::new().read(true).custom_flags(nonblocking()).open(found)?;
+        let open = |path: &Path, flags: OFlags| {
+            let flags = (flags | OFlags::NONBLOCK).bits().cast_signed();
+            OpenOptions::new().read(true).custom_flags(flags).open(path)
+        };
+        let mut file = match (self.live, path.parent(), path.file_name()) {
+            (false, Some(folder), Some(name)) => {
+                self.remember(path);
+                // Few files are links; those that are, are refused here.
+                open(&self.folder(folder)?.join(name), OFlags::NOFOLLOW)
+                    .or_else(|_| open(&self.find(path)?, OFlags::empty()))?
+            }
+            _ => open(&self.locate(path)?, OFlags::empty())?,
+        };
         if !self.live && !file.metadata()?.is_file() {
             return Err(ErrorKind::InvalidInput.into());
         }
-        let mut bytes = Vec::new();
-        file.by_ref().take(LARGEST_BYTES).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        let mut bytes = vec![0; PAGE];
+        let length = file.read(&mut bytes)?;
+        bytes.truncate(length);
+        // The kernel gives an attribute in /sys whole, and at most a page; of
+        // all else, the end is where nothing more comes.
+        if !(self.live
+            && length < PAGE
+            && path.strip_prefix("/").unwrap_or(path).starts_with("sys"))
+        {
+            file.take(LARGEST_BYTES).read_to_end(&mut bytes)?;
+        }
+        Ok(String::from_utf8_lossy(&bytes).into())
     }
 
     /// A file's text without the space and NULs around it, if it can be read
     /// and holds anything.
     pub fn word(&self, path: impl AsRef<Path>) -> Option<String> {
-        let text = self.read(path).ok()?;
+        let text = self.read(path)?;
         let word = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
         (!word.is_empty()).then(|| word.to_owned())
     }
@@ -170,10 +211,6 @@ impl Root {
     }
 }
 
-fn nonblocking() -> i32 {
-    OFlags::NONBLOCK.bits().cast_signed()
-}
-
 /// Follow `path` from the folder `from`, taking `base` for `/`: links are
 /// followed by hand, since the system would lead absolute ones, and `..`, out
 /// of the tree.
@@ -206,8 +243,8 @@ fn walk(base: &Path, from: &Path, path: &Path) -> io::Result<PathBuf> {
     Ok(at)
 }
 
-/// A path's components, last first.
-fn names(path: &Path) -> Vec<OsString> {
+/// A path's components, last first: what is left to walk.
+pub fn names(path: &Path) -> Vec<OsString> {
     path.components()
         .rev()
         .filter_map(|component| match component {
@@ -239,10 +276,10 @@ mod tests {
 
         let root = Root::captured(&tree).expect("root").recording();
         assert_eq!(root.word("etc/conf").as_deref(), Some("ours"));
-        assert!(root.read("etc/climbs").is_err());
-        assert!(root.read("../secret").is_err());
-        assert!(root.read("etc/loop").is_err());
-        assert!(root.read("etc").is_err(), "a folder is no file");
+        assert!(root.read("etc/climbs").is_none());
+        assert!(root.read("../secret").is_none());
+        assert!(root.read("etc/loop").is_none());
+        assert!(root.read("etc").is_none(), "a folder is no file");
         assert_eq!(root.resolve(Path::new("/etc/conf")), Path::new("/etc/static/conf"));
         assert_eq!(root.list("etc"), ["climbs", "conf", "loop", "static"]);
         assert!(root.asked().contains(Path::new("etc/conf")));
@@ -260,6 +297,6 @@ mod tests {
             0,
         )
         .expect("pipe");
-        assert!(Root::captured(tree.path()).expect("root").read("pipe").is_err());
+        assert!(Root::captured(tree.path()).expect("root").read("pipe").is_none());
     }
 }

@@ -4,7 +4,6 @@
 //! document that cannot be trusted whole is refused, never repaired. Errors are
 //! one line `tool: what: why`, and perhaps a second `hint: …`.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
@@ -14,29 +13,13 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::arguments::{Common, Usage};
+use crate::arguments::Common;
 use crate::file;
+use crate::report::{Hint, Usage, reason, say, tool};
 
 /// The largest document read. Real ones are a few kilobytes; what is larger is
 /// noise, and reading it all would only take time and memory.
 const LARGEST_BYTES: u64 = 16 << 20;
-
-/// What the user can do about an error: lines of their own below it.
-#[derive(Debug)]
-pub struct Hint(pub String);
-
-impl Hint {
-    /// A hint on one line.
-    pub fn new(hint: &str) -> Self {
-        Self(format!("hint: {hint}"))
-    }
-}
-
-impl fmt::Display for Hint {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 /// Read one document from `input`; `None` and `-` mean stdin.
 pub fn read<T: DeserializeOwned>(input: Option<&Path>) -> Result<T> {
@@ -136,37 +119,9 @@ pub fn exit(result: Result<()>) -> ExitCode {
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 
-/// `what: why`, on one line whatever the texts hold, and without the hint.
-pub fn reason(error: &anyhow::Error) -> String {
-    let hint = error.downcast_ref().map(|Hint(lines)| lines);
-    let causes = error.chain().map(ToString::to_string).filter(|text| Some(text) != hint);
-    // An I/O error says "… (os error 2)": the number tells people nothing.
-    let causes: Vec<String> = causes
-        .map(|text| text.split(" (os error ").next().unwrap_or_default().to_owned())
-        .collect();
-    causes.join(": ").replace(char::is_control, " ")
-}
-
-/// The name this program was started by.
-pub(crate) fn tool() -> String {
-    std::env::args_os()
-        .next()
-        .and_then(|path| Some(Path::new(&path).file_name()?.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "nixpace".to_owned())
-}
-
-/// One line for people. When stderr is gone, nobody is left to tell.
-pub fn say(line: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{line}");
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
-    use anyhow::{Context, anyhow};
-
-    use super::{Hint, parse, reason};
+    use super::parse;
 
     fn error_of(text: &str) -> String {
         let error = parse::<Vec<u32>>(text.as_bytes()).expect_err(text);
@@ -181,19 +136,5 @@ mod tests {
         assert!(error_of("nix").starts_with("not JSON"), "{}", error_of("nix"));
         assert!(error_of("[true]").contains("line 1 column 5"), "{}", error_of("[true]"));
         assert!(error_of("[1] [2]").starts_with("not JSON"), "trailing text");
-    }
-
-    #[test]
-    fn an_error_is_one_line_and_its_hint_another() {
-        let error = anyhow!("why\nnot").context("what").context(Hint::new("try again"));
-        assert_eq!(reason(&error), "what: why not");
-        let Hint(hint) = error.downcast_ref().expect("a hint");
-        assert_eq!(hint, "hint: try again");
-    }
-
-    #[test]
-    fn os_error_numbers_are_left_out() {
-        let error = fs::read("/nonexistent").context("file").expect_err("missing");
-        assert_eq!(reason(&error), "file: No such file or directory");
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use crate::disk::{self, Below};
-use crate::hardware::{Media, Place};
+use crate::hardware::{Media, Place, Storage};
 use crate::mount::{self, Mount};
 use crate::root::Root;
 
@@ -36,10 +36,26 @@ const REMOTE: [&str; 18] = [
 /// Overlays on loops on overlays: deeper is a circle.
 const MOST_MOUNTS: usize = 8;
 
-/// Look at the directory `path`, which need not exist yet.
-pub fn place(root: &Root, mounts: &[Mount], path: &Path) -> Place {
+/// Look at the store, the build directory and the temporary directory, which
+/// need not exist yet. What two of them stand on is looked at once.
+pub fn storage(root: &Root, mounts: &[Mount], store: &Path, build_dir: &Path) -> Storage {
+    let mut seen: Vec<Place> = Vec::new();
+    let [store, build_dir, tmp] = [store, build_dir, Path::new("/tmp")].map(|path| {
+        let mount = mount::covering(mounts, &root.resolve(path));
+        let mount_point = mount.map(|mount| mount.mount_point.display().to_string());
+        let known = seen.iter().find(|place| place.mount_point == mount_point).cloned();
+        let place = known.unwrap_or_else(|| place(root, mounts, mount));
+        let place = Place { path: path.display().to_string(), ..place };
+        seen.push(place.clone());
+        Some(place)
+    });
+    Storage { store, build_dir, tmp }
+}
+
+/// What a mount stands on.
+fn place(root: &Root, mounts: &[Mount], mount: Option<&Mount>) -> Place {
     let mut place = Place {
-        path: path.display().to_string(),
+        path: String::new(),
         mount_point: None,
         filesystem: None,
         options: Vec::new(),
@@ -49,9 +65,7 @@ pub fn place(root: &Root, mounts: &[Mount], path: &Path) -> Place {
         stack: Vec::new(),
         disks: None,
     };
-    let Some(mount) = mount::covering(mounts, &root.resolve(path)) else {
-        return place;
-    };
+    let Some(mount) = mount else { return place };
     place.mount_point = Some(mount.mount_point.display().to_string());
     place.filesystem = Some(mount.filesystem.clone());
     place.options.clone_from(&mount.options);
@@ -190,7 +204,7 @@ fn bcachefs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
 mod tests {
     use std::path::Path;
 
-    use super::place;
+    use super::storage;
     use crate::fixture::tree;
     use crate::hardware::{Media, Place};
     use crate::mount::mounts;
@@ -251,7 +265,9 @@ mod tests {
             ("sys/dev/block/252:0", "-> ../../devices/pci0/virtio1/block/vda"),
             ("sys/devices/pci0/virtio1/block/vda/queue/rotational", "1\n"),
         ]);
-        place(&tree.root, &mounts(&tree.root), Path::new(path))
+        let found = storage(&tree.root, &mounts(&tree.root), Path::new(path), Path::new("/run"));
+        assert_eq!(found.build_dir.map(|place| place.media), Some(Media::Memory));
+        found.store.expect("a place")
     }
 
     fn disks(place: &Place) -> Option<Vec<&str>> {

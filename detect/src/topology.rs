@@ -67,28 +67,37 @@ pub fn numa_nodes(root: &Root) -> Option<NonZeroU32> {
 }
 
 /// Caches that `cpus` use, each counted once however many of them share it.
-pub fn caches(root: &Root, cpus: &CpuSet) -> Vec<Cache> {
+///
+/// `alike` says that the CPUs are of one kind, so that `indexN` is of the same
+/// level and type in all of them; its size may still differ (AMD stacks more
+/// cache on one die of two).
+pub fn caches(root: &Root, cpus: &CpuSet, alike: bool) -> Vec<Cache> {
+    let mut shapes: Vec<(u32, CacheKind)> = Vec::new();
     let mut seen: BTreeSet<(u32, CacheKind, CpuSet)> = BTreeSet::new();
     let mut total: BTreeMap<(u32, CacheKind), (u32, u64)> = BTreeMap::new();
-    // Per `indexN`, the CPUs whose cache is known from a sharer.
-    let mut covered: BTreeMap<String, CpuSet> = BTreeMap::new();
+    // Per index, the CPUs whose cache is known from a sharer.
+    let mut covered: Vec<CpuSet> = Vec::new();
     for cpu in cpus.iter() {
-        let folder = format!("{}/cache", folder(cpu));
-        let indexes = (0_u8..).map(|index| format!("index{index}"));
-        for index in indexes {
-            if covered.get(&index).is_some_and(|known| known.contains(cpu)) {
+        for index in 0.. {
+            if covered.get(index).is_some_and(|known| known.contains(cpu)) {
                 continue;
             }
-            let Some(cache) = cache(root, &format!("{folder}/{index}"), cpu) else {
+            let path = format!("{}/cache/index{index}", folder(cpu));
+            let known = shapes.get(index).copied().filter(|_| alike);
+            let Some((level, kind)) = known.or_else(|| shape(root, &path)) else { break };
+            let Some(bytes) = root.word(format!("{path}/size")).and_then(|text| size(&text)) else {
                 break;
             };
-            let known = covered.entry(index).or_default();
-            cache.cpus.iter().for_each(|cpu| known.insert(cpu));
-            let key = (cache.level, cache.kind);
-            if seen.insert((key.0, key.1, cache.cpus)) {
-                let (instances, bytes) = total.entry(key).or_default();
+            let sharers = sharers(root, &path).unwrap_or_else(|| std::iter::once(cpu).collect());
+            if index == covered.len() {
+                covered.push(CpuSet::default());
+                shapes.push((level, kind));
+            }
+            sharers.iter().for_each(|cpu| covered[index].insert(cpu));
+            if seen.insert((level, kind, sharers)) {
+                let (instances, sum) = total.entry((level, kind)).or_default();
                 *instances += 1;
-                *bytes = bytes.saturating_add(cache.bytes);
+                *sum = sum.saturating_add(bytes);
             }
         }
     }
@@ -100,28 +109,22 @@ pub fn caches(root: &Root, cpus: &CpuSet) -> Vec<Cache> {
         .collect()
 }
 
-struct OneCache {
-    level: u32,
-    kind: CacheKind,
-    cpus: CpuSet,
-    bytes: u64,
-}
-
-fn cache(root: &Root, path: &str, cpu: usize) -> Option<OneCache> {
+/// Level and type of a cache.
+fn shape(root: &Root, path: &str) -> Option<(u32, CacheKind)> {
     let kind = match root.word(format!("{path}/type"))?.as_str() {
         "Data" => CacheKind::Data,
         "Instruction" => CacheKind::Instruction,
         "Unified" => CacheKind::Unified,
         _ => return None,
     };
-    let level = root.word(format!("{path}/level"))?.parse().ok()?;
-    let cpus = {
-        let list = root.word(format!("{path}/shared_cpu_list"));
-        let list = list.and_then(|text| CpuSet::parse_list(&text));
-        let mask = || CpuSet::parse_mask(&root.word(format!("{path}/shared_cpu_map"))?);
-        list.or_else(mask).unwrap_or_else(|| std::iter::once(cpu).collect())
-    };
-    Some(OneCache { level, kind, cpus, bytes: size(&root.word(format!("{path}/size"))?)? })
+    Some((root.word(format!("{path}/level"))?.parse().ok()?, kind))
+}
+
+/// The CPUs that share a cache.
+fn sharers(root: &Root, path: &str) -> Option<CpuSet> {
+    let list = root.word(format!("{path}/shared_cpu_list"));
+    let list = list.and_then(|text| CpuSet::parse_list(&text));
+    list.or_else(|| CpuSet::parse_mask(&root.word(format!("{path}/shared_cpu_map"))?))
 }
 
 /// `32K`, `8M` or plain bytes.

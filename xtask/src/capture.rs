@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use detect::Options;
-use detect::arguments::Usage;
 use detect::hardware::{Hardware, Place};
+use detect::report::Usage;
 use detect::root::Root;
 use serde_json::{Value, json};
 
-use detect::stage::say;
+use detect::report::say;
 use tree::Tree;
 
 /// Capture this machine, or the one below `root`, as `name` in the folder `into`.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{self, cargo};
 use crate::{schema, tidy};
-use detect::stage::{reason, say};
+use detect::report::{reason, say};
 
 /// A check and how to make it.
 type Check = (&'static str, fn() -> Result<()>);

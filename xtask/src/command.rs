@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use detect::stage::say;
+use detect::report::say;
 
 /// The cargo that runs us, so that the toolchain stays the same.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {

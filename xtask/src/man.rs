@@ -8,7 +8,7 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use profile::cli::{NixConfWriteCli, ProfileCli};
 
-use detect::stage::say;
+use detect::report::say;
 
 /// Shells that Nix users have; clap knows two more.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-use detect::stage::say;
+use detect::report::say;
 
 /// A suite of Debian, and the Nix it had when this was written.
 struct Suite {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use detect::hardware::Hardware;
-use detect::stage::{self, Hint};
+use detect::report::Hint;
+use detect::stage;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::command::{self, cargo};
 use crate::nix;
-use detect::stage::{reason, say};
+use detect::report::{reason, say};
 
 /// Where tests find real Nix versions; unset where there are none.
 const NIX: &str = "NIXPACE_NIX";

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use detect::stage::say;
+use detect::report::say;
 use manifest::Manifest;
 
 /// The folder of files that other machines wrote, which must stay as they are.

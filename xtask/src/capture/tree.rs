@@ -1,12 +1,12 @@
 //! A tree that grows by the files copied into it.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::symlink;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use detect::root::names;
 
 use super::public;
 
@@ -141,18 +141,6 @@ impl<'a> Tree<'a> {
             _ => Ok(()),
         }
     }
-}
-
-/// A path's names, last first.
-fn names(path: &Path) -> Vec<OsString> {
-    path.components()
-        .rev()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some("..".into()),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use detect::release::Release;
 use indicatif::{MultiProgress, ProgressBar};
 
 use super::{SUITE_FILE, debian, mirror, wrapper};
-use detect::stage::say;
+use detect::report::say;
 
 /// Unpacking keeps one CPU busy and downloads wait, so two fit most machines.
 const AT_ONCE: usize = 2;

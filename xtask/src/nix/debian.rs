@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
-use detect::stage::Hint;
+use detect::report::{Hint, say};
 
 use crate::command;
-use detect::stage::say;
 
 /// As many builds at once as real installations use in tests.
 const BUILD_USERS: u32 = 8;
