@@ -2,22 +2,26 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::Options;
 use crate::arguments::Common;
+use crate::hardware::Hardware;
+use crate::root::Root;
 
 const EXAMPLES: &str = "\
 Examples:
   detect                         this machine, as JSON
-  detect -o hardware.json        the same, into a file to commit
+  detect --human                 the same, for people
+  detect -o hardware.json        as JSON, into a file to commit
   detect --root captured/        a captured machine (proc, sys, …)
   detect | profile | nix-conf-write
 
 Works without root; what it could not see is null, with a note.";
 
 /// What to look at.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "detect", version, about = env!("CARGO_PKG_DESCRIPTION"), after_help = EXAMPLES)]
 pub struct Cli {
     /// Read a captured tree (proc, sys, perhaps etc and nix) instead of this machine
@@ -36,14 +40,23 @@ pub struct Cli {
     #[arg(long)]
     pub live: bool,
 
+    /// Print what a person wants to see, on one screen, instead of JSON
+    #[arg(long)]
+    pub human: bool,
+
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub common: Common,
 }
 
 impl Cli {
-    /// What `run` needs of it.
-    pub fn options(&self) -> Options {
-        Options { store: self.store.clone(), build_dir: self.build_dir.clone(), live: self.live }
+    /// Look at what the command line says.
+    pub fn look(&self) -> Result<Hardware> {
+        let root = match &self.root {
+            Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,
+            None => Root::live(),
+        };
+        let Self { store, build_dir, live, .. } = self.clone();
+        Ok(crate::run(&root, &Options { store, build_dir, live }))
     }
 }

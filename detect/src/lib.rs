@@ -20,6 +20,7 @@ pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod hardware;
+pub mod human;
 pub mod kinds;
 pub mod live;
 pub mod memory;

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use detect::cli::Cli;
-use detect::root::Root;
-use detect::{arguments, stage};
+use detect::{arguments, human, stage};
 
 fn main() -> ExitCode {
     stage::exit(try_main())
@@ -14,12 +13,14 @@ fn main() -> ExitCode {
 fn try_main() -> Result<()> {
     let cli: Cli = arguments::parse()?;
     cli.common.apply_color();
-    let root = match &cli.root {
-        Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,
-        None => Root::live(),
-    };
-    let hardware = detect::run(&root, &cli.options());
+    let hardware = cli.look()?;
+    if cli.human {
+        return stage::write_human(&human::screen(&hardware), &cli.common);
+    }
     stage::write(&hardware, &cli.common)?;
-    cli.common.tell(&hardware.notes);
+    // They are in the document, and every container has some.
+    if cli.common.verbose {
+        cli.common.tell(&hardware.notes);
+    }
     Ok(())
 }

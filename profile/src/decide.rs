@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use detect::hardware::{Hardware, Note};
+use detect::human::size;
 use detect::release::Release;
 
 use crate::budget::Budget;
@@ -10,7 +11,6 @@ use crate::catalogue::{self, Preset};
 use crate::plan::{Setting, Value, Workload};
 use crate::reason::{left, missing, reasons};
 use crate::sizing::{POLICY, Rule, Sizes};
-use crate::text::size;
 
 /// Seconds to wait for a cache to answer, as Nix 2.32 does.
 const CONNECT_TIMEOUT: u64 = 15;

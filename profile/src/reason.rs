@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use detect::human::{count, size};
+
 use crate::budget::Budget;
 use crate::plan::Rule as PlanRule;
 use crate::sizing::{POLICY, Rule, Sizes};
-use crate::text::{count, size};
 
 /// The rule applied, with what it was given.
 pub(crate) fn rule(budget: &Budget) -> PlanRule {

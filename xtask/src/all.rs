@@ -2,13 +2,12 @@
 //!
 //! **Invariant:** it changes nothing but the files below `target/nixpace`.
 
-mod machine;
-
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use detect::hardware::{Level, Note};
+use detect::human;
 use detect::root::Root;
 use detect::{arguments::Common, file, stage};
 use profile::conf::{self, Form};
@@ -53,7 +52,7 @@ fn report(plan: &Plan, width: usize) -> Result<String> {
     let tier = serde_json::to_value(profile.tier)?;
     let head = format!(
         "{}\nTier {}, for {}\n",
-        machine::describe(&plan.hardware),
+        human::line(&plan.hardware),
         tier.as_str().unwrap_or_default(),
         nix(&profile.target),
     );
