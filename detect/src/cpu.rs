@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use crate::caches::caches;
 use crate::cgroup::Allowance;
 use crate::cpuinfo;
 use crate::cpuset::CpuSet;
@@ -12,6 +13,11 @@ use crate::root::Root;
 use crate::topology;
 
 const FOLDER: &str = "sys/devices/system/cpu";
+
+/// Where the kernel keeps what it knows of CPU `cpu`.
+pub(crate) fn folder(cpu: usize) -> String {
+    format!("{FOLDER}/cpu{cpu}")
+}
 
 /// What is known of the processors, to a process with this allowance.
 pub fn cpu(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Cpu {
@@ -26,7 +32,7 @@ pub fn cpu(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Cpu {
         groups.as_ref().and_then(|groups| NonZeroU32::new(u32::try_from(groups.len()).ok()?))
     };
     let whole = NonZeroU32::new(allowed.len()).map(Cpus::from);
-    let kinds = kinds(root, &allowed, cores.as_deref());
+    let kinds = kinds(root, &allowed, cores.as_deref(), &info);
     Cpu {
         isa_level: info.isa_level().map(str::to_owned),
         present: present(root, &online),
@@ -40,7 +46,7 @@ pub fn cpu(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Cpu {
         cores: count(&cores),
         sockets: count(&topology::packages(root, &allowed)),
         numa_nodes: topology::numa_nodes(root),
-        caches: topology::caches(root, &allowed, kinds.len() <= 1),
+        caches: caches(root, &allowed, kinds.len() <= 1, &info),
         kinds,
         vendor: info.vendor,
         model: info.model,

@@ -2,7 +2,10 @@
 //! file tells wrongly on many machines: it leaves out offline CPUs, ignores
 //! cpusets, and numbers CPUs differently on each architecture.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::caches::size;
+use crate::hardware::CacheKind;
 
 /// What /proc/cpuinfo says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub struct CpuInfo {
     pub flags: BTreeSet<String>,
     /// CPUs listed: the last resort where /sys says nothing.
     pub processors: usize,
+    /// ARM's designs, implementer and part, by CPU.
+    pub designs: BTreeMap<usize, (String, String)>,
+    /// s390's caches that each CPU has to itself: level, type and bytes.
+    pub private_caches: Vec<((u32, CacheKind), u64)>,
 }
 
 /// The keys of a CPU's name, best first: x86, `LoongArch`, PowerPC and SPARC,
@@ -26,10 +33,22 @@ pub fn parse(text: &str) -> CpuInfo {
     let mut info = CpuInfo::default();
     let mut models = MODEL_KEYS.map(|_| None);
     let mut last_flags: Option<&str> = None;
+    let mut cpu = None;
+    let mut implementer = "";
     for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
         let (key, value) = (key.trim(), value.trim());
         match key {
-            "processor" => info.processors += 1,
+            "processor" => {
+                info.processors += 1;
+                cpu = value.parse().ok();
+            }
+            "CPU implementer" => implementer = value,
+            // Old kernels tell one design for all, after the last CPU.
+            "CPU part" => {
+                let design = (implementer.to_owned(), value.to_owned());
+                info.designs.extend(cpu.map(|cpu| (cpu, design)));
+            }
+            _ if key.starts_with("cache") => info.private_caches.extend(private_cache(value)),
             // s390 writes "processor 0: version = …".
             _ if is_s390_processor(key) => info.processors += 1,
             "vendor_id" if info.vendor.is_none() && !value.is_empty() => {
@@ -54,6 +73,20 @@ pub fn parse(text: &str) -> CpuInfo {
     }
     info.model = models.into_iter().flatten().find(|name| !name.is_empty()).map(str::to_owned);
     info
+}
+
+/// `level=1 type=Data scope=Private size=128K …`
+fn private_cache(text: &str) -> Option<((u32, CacheKind), u64)> {
+    let field =
+        |name: &str| text.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+    let kind = match field("type")? {
+        "Data" => CacheKind::Data,
+        "Instruction" => CacheKind::Instruction,
+        "Unified" => CacheKind::Unified,
+        _ => return None,
+    };
+    let shape = (field("level")?.parse().ok()?, kind);
+    (field("scope")? == "Private").then_some((shape, size(field("size")?)?))
 }
 
 fn is_s390_processor(key: &str) -> bool {

@@ -79,7 +79,7 @@ fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
         }
         return;
     }
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().replace('!', "/");
     if let Some(layer) = layer(root, folder, &name)
         && !found.stack.contains(&layer)
     {

@@ -1,9 +1,11 @@
 //! Kinds of core in one machine: performance and efficiency cores, big and
 //! little ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
+use crate::cpu;
+use crate::cpuinfo::CpuInfo;
 use crate::cpuset::CpuSet;
 use crate::hardware::Kind;
 use crate::number::Cpus;
@@ -11,7 +13,7 @@ use crate::root::Root;
 
 /// What tells cores of different kinds apart, best evidence first; see
 /// [`kinds`].
-type Evidence = fn(&Root, &CpuSet) -> Option<Vec<CpuSet>>;
+type Evidence = fn(&Root, &CpuSet, &CpuInfo) -> Option<Vec<CpuSet>>;
 
 /// Kinds among `cpus`, fastest first; one when they are alike, none when there
 /// is no CPU.
@@ -22,10 +24,12 @@ type Evidence = fn(&Root, &CpuSet) -> Option<Vec<CpuSet>>;
 /// cores of one kind differ by less). Frequencies and capacities differ a
 /// little within a kind, so what comes first wins outright. hwloc ranks its
 /// evidence alike (`hwloc/topology-linux.c`, "cpukinds").
-pub fn kinds(root: &Root, cpus: &CpuSet, cores: Option<&[CpuSet]>) -> Vec<Kind> {
+pub fn kinds(root: &Root, cpus: &CpuSet, cores: Option<&[CpuSet]>, info: &CpuInfo) -> Vec<Kind> {
     let evidence: [Evidence; 4] = [by_counters, by_arm_design, by_capacity, by_frequency];
-    let sets =
-        evidence.iter().find_map(|look| look(root, cpus)).unwrap_or_else(|| vec![cpus.clone()]);
+    let sets = evidence
+        .iter()
+        .find_map(|look| look(root, cpus, info))
+        .unwrap_or_else(|| vec![cpus.clone()]);
     let mut kinds: Vec<(Option<f64>, Kind)> = sets
         .iter()
         .filter_map(|set| {
@@ -51,7 +55,7 @@ pub fn kinds(root: &Root, cpus: &CpuSet, cores: Option<&[CpuSet]>) -> Vec<Kind> 
 }
 
 /// Intel's kinds have separate performance-monitoring units.
-fn by_counters(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+fn by_counters(root: &Root, cpus: &CpuSet, _: &CpuInfo) -> Option<Vec<CpuSet>> {
     let sets = ["cpu_core", "cpu_atom", "cpu_lowpower"].iter().filter_map(|unit| {
         let list = root.word(format!("sys/devices/{unit}/cpus"))?;
         let set = CpuSet::parse_list(&list)?.intersection(cpus);
@@ -61,23 +65,28 @@ fn by_counters(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
         .filter(|sets: &Vec<CpuSet>| sets.iter().map(CpuSet::len).sum::<u32>() == cpus.len())
 }
 
-/// Implementer, variant and part number; the revision (the lowest four bits)
-/// and the variant may differ between steppings of one design.
-fn by_arm_design(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
-    let design = |cpu| {
-        let text =
-            root.word(format!("sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"))?;
+/// Implementer and part number, from the register where the kernel shows it and
+/// else from /proc/cpuinfo. Variant and revision differ within a design.
+fn by_arm_design(root: &Root, cpus: &CpuSet, info: &CpuInfo) -> Option<Vec<CpuSet>> {
+    let register = |cpu| {
+        let path = format!("{}/regs/identification/midr_el1", cpu::folder(cpu));
+        let text = root.word(path)?;
         let midr = u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()?;
-        Some(midr & 0xff0f_fff0)
+        Some(midr & 0xff00_fff0)
     };
-    by_value(cpus, design)
+    let designs: BTreeSet<_> = info.designs.values().collect();
+    let listed = |cpu| {
+        let design = info.designs.get(&cpu)?;
+        designs.iter().position(|known| *known == design)
+    };
+    by_value(cpus, register).or_else(|| by_value(cpus, listed))
 }
 
-fn by_capacity(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+fn by_capacity(root: &Root, cpus: &CpuSet, _: &CpuInfo) -> Option<Vec<CpuSet>> {
     by_value(cpus, |cpu| figure(root, cpu, "cpu_capacity"))
 }
 
-fn by_frequency(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
+fn by_frequency(root: &Root, cpus: &CpuSet, _: &CpuInfo) -> Option<Vec<CpuSet>> {
     let by_base = by_value(cpus, |cpu| figure(root, cpu, "cpufreq/base_frequency"));
     let by_nominal = || by_value(cpus, |cpu| figure(root, cpu, "acpi_cppc/nominal_perf"));
     let several = |sets: &Vec<CpuSet>| sets.len() > 1;
@@ -98,8 +107,8 @@ fn by_highest_frequency(root: &Root, cpus: &CpuSet) -> Option<Vec<CpuSet>> {
 }
 
 /// CPUs grouped by a value that each of them must have, highest value first.
-fn by_value(cpus: &CpuSet, value: impl Fn(usize) -> Option<u64>) -> Option<Vec<CpuSet>> {
-    let mut sets: BTreeMap<u64, CpuSet> = BTreeMap::new();
+fn by_value<T: Ord>(cpus: &CpuSet, value: impl Fn(usize) -> Option<T>) -> Option<Vec<CpuSet>> {
+    let mut sets: BTreeMap<T, CpuSet> = BTreeMap::new();
     for cpu in cpus.iter() {
         sets.entry(value(cpu)?).or_default().insert(cpu);
     }
@@ -108,7 +117,7 @@ fn by_value(cpus: &CpuSet, value: impl Fn(usize) -> Option<u64>) -> Option<Vec<C
 
 /// A figure that is not 0 and small enough to compute with.
 fn figure(root: &Root, cpu: usize, file: &str) -> Option<u64> {
-    let figure = root.number(format!("sys/devices/system/cpu/cpu{cpu}/{file}"))?;
+    let figure = root.number(format!("{}/{file}", cpu::folder(cpu)))?;
     (1..1 << 40).contains(&figure).then_some(figure)
 }
 

@@ -9,6 +9,7 @@
 //! a note says why.
 
 pub mod arguments;
+pub mod caches;
 pub mod cgroup;
 pub mod cli;
 pub mod cpu;

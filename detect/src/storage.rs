@@ -1,7 +1,7 @@
 //! What a directory stands on: its mount, file system, layers and disks.
 
 use std::num::NonZeroU64;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Below};
 use crate::hardware::{Media, Place, Storage};
@@ -167,7 +167,7 @@ fn is_remote(mount: &Mount) -> bool {
 
 /// The block device of an ordinary file system. Numbers of major 0 stand for
 /// no device.
-fn device(root: &Root, mount: &Mount) -> Option<std::path::PathBuf> {
+fn device(root: &Root, mount: &Mount) -> Option<PathBuf> {
     let number = mount.device.as_deref().filter(|number| !number.starts_with("0:"));
     number
         .and_then(|number| disk::by_number(root, number))
@@ -175,7 +175,7 @@ fn device(root: &Root, mount: &Mount) -> Option<std::path::PathBuf> {
 }
 
 /// All members of the btrfs that `source` is one of: a mount names just one.
-fn btrfs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
+fn btrfs_members(root: &Root, source: &str) -> Vec<PathBuf> {
     let Some(one) = disk::by_path(root, source) else {
         return Vec::new();
     };
@@ -193,11 +193,23 @@ fn btrfs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
     vec![one]
 }
 
-/// The members of a bcachefs, which a mount names all: `/dev/sda:/dev/sdb`.
-fn bcachefs_members(root: &Root, source: &str) -> Vec<std::path::PathBuf> {
-    let members: Option<Vec<_>> =
-        source.split(':').map(|member| disk::by_path(root, member)).collect();
-    members.unwrap_or_default()
+/// The members of a bcachefs: a mount names all (`/dev/sda:/dev/sdb`), one, or
+/// just its id, and the kernel lists them by number.
+fn bcachefs_members(root: &Root, source: &str) -> Vec<PathBuf> {
+    let named: Vec<PathBuf> =
+        source.split(':').filter_map(|member| disk::by_path(root, member)).collect();
+    let base = Path::new("/sys/fs/bcachefs");
+    for id in root.list(base) {
+        let folder = base.join(&id);
+        let numbers = root.list(&folder).into_iter().filter(|name| name.starts_with("dev-"));
+        let members: Vec<PathBuf> =
+            numbers.map(|name| root.resolve(&folder.join(name).join("block"))).collect();
+        if source.contains(&id) || named.iter().any(|member| members.contains(member)) {
+            return members;
+        }
+    }
+    let all_named = named.len() == source.split(':').count();
+    if all_named { named } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -224,6 +236,7 @@ mod tests {
 28 20 0:40 / /host rw - 9p share rw
 29 20 0:41 / /tank rw - zfs tank/data rw
 30 20 252:0 / /guest rw - ext4 /dev/vda rw
+31 20 0:50 / /both rw - bcachefs /dev/sda rw
 ";
         let sata = "sys/devices/pci0/ata1/host0/target0:0:0/0:0:0:0/block/sda";
         let tree = tree(&[
@@ -256,6 +269,8 @@ mod tests {
             ("sys/devices/pci0/nvme/nvme0/nvme0n1/device/transport", "pcie\n"),
             ("sys/fs/btrfs/id/devices/nvme0n1", "-> ../../../../devices/pci0/nvme/nvme0/nvme0n1"),
             ("sys/fs/btrfs/id/devices/sda", "-> ../../../../class/block/sda"),
+            ("sys/fs/bcachefs/id/dev-0/block", "-> ../../../../class/block/sda"),
+            ("sys/fs/bcachefs/id/dev-1/block", "-> ../../../../class/block/nvme0n1"),
             ("pool/up/.keep", ""),
             ("sys/dev/block/7:0", "-> ../../devices/virtual/block/loop0"),
             ("sys/devices/virtual/block/loop0/loop/backing_file", "/nix/image\n"),
@@ -296,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_slowest_of_all_members_counts() {
-        for path in ["/pool", "/over/x"] {
+        for path in ["/pool", "/over/x", "/both"] {
             let place = look(path);
             assert_eq!(disks(&place), Some(vec!["nvme0n1", "sda"]), "{path}");
             assert_eq!(place.media, Media::Hdd, "{path}");

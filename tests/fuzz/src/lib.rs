@@ -1,0 +1,5 @@
+//! What the fuzz targets share: laws that hold for whatever bytes came in.
+
+pub mod json;
+pub mod laws;
+pub mod tree;
