@@ -1,5 +1,7 @@
 //! End-to-end tests on the real binaries and real Nix.
 
+/// Our own captured machines, each with what is found out about it.
+mod fixtures;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;
 /// Limits put on a process are seen, and the plan keeps to them.

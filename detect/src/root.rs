@@ -136,7 +136,9 @@ impl Root {
         self.word(path)?.parse().ok()
     }
 
-    /// A directory's entries, sorted; empty when it cannot be read.
+    /// A directory's entries, sorted and without hidden ones; empty when it
+    /// cannot be read. /proc and /sys hide none: `.keep` is what makes git keep
+    /// an empty folder of a captured tree.
     pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
         let Some(entries) =
             self.locate(path.as_ref()).ok().and_then(|found| fs::read_dir(found).ok())
@@ -145,6 +147,7 @@ impl Root {
         };
         let mut names: Vec<String> =
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.retain(|name| !name.starts_with('.'));
         names.sort_unstable();
         names
     }

@@ -25,7 +25,7 @@ pub(crate) fn run(name: &str, root: Option<&Path>, into: Option<&Path>) -> Resul
     if !is_name(name) {
         bail!(Usage(format!("{name}: a name has only a-z, 0-9 and -")));
     }
-    let target = into.unwrap_or(Path::new("tests/machines")).join(name);
+    let target = into.unwrap_or(Path::new("tests/fixtures")).join(name);
     let what = || target.display().to_string();
     fs::create_dir_all(target.parent().unwrap_or(&target)).with_context(what)?;
     // Fails when there is one by this name already.
@@ -60,6 +60,7 @@ fn capture(from: Option<&Path>, target: &Path) -> Result<usize> {
         tree.copy_links(Path::new(&place.path))?;
     }
 
+    tree.keep_folders()?;
     let path = |place: &Option<Place>| place.as_ref().map(|place| PathBuf::from(&place.path));
     let options = Options {
         store: path(&hardware.storage.store),

@@ -40,7 +40,7 @@ enum Task {
         /// Copy from this captured tree instead
         #[arg(long, value_name = "DIR", value_parser = absolute)]
         root: Option<PathBuf>,
-        /// Where to put the folder, instead of tests/machines
+        /// Where to put the folder, instead of tests/fixtures
         #[arg(long, value_name = "DIR", value_parser = absolute)]
         into: Option<PathBuf>,
     },

@@ -17,7 +17,7 @@ use detect::report::say;
 use manifest::Manifest;
 
 /// The folder of files that other machines wrote, which must stay as they are.
-const VERBATIM: &str = "tests/machines/";
+const VERBATIM: &str = "tests/fixtures/";
 
 /// Check the whole workspace.
 pub(crate) fn run() -> Result<()> {

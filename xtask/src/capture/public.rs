@@ -34,6 +34,17 @@ pub(super) fn part<'a>(path: &Path, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         };
     }
     match name {
+        // What else is mounted where is nobody's business.
+        "mountinfo" | "mounts" => keep(bytes, b'\n', |line| {
+            let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+            let point = |at: usize| words.get(at).copied().unwrap_or_default();
+            let matters = |path: &[u8]| {
+                path == b"/"
+                    || [&b"/nix"[..], b"/tmp", b"/var"].iter().any(|top| path.starts_with(top))
+            };
+            matters(point(4)) || matters(point(1)) || words.iter().any(|w| w.starts_with(b"cgroup"))
+        }),
+        "status" => keep(bytes, b'\n', |line| line.starts_with(b"Cpus_allowed")),
         // Containers are handed passwords and keys this way.
         "environ" => keep(bytes, b'\0', |variable| variable.starts_with(b"container=")),
         // CRYPT-LUKS2-4a7c…-name, LVM-4a7c…: no other disk has this number.
@@ -77,6 +88,15 @@ mod tests {
         let kept = |text| kept("sys/devices/virtual/block/dm-0/dm/uuid", text);
         assert_eq!(kept("CRYPT-LUKS2-4a7c-home\n"), "CRYPT-LUKS2-");
         assert_eq!(kept("LVM-4a7c\n"), "LVM-");
+    }
+
+    #[test]
+    fn mounts_of_people_stay() {
+        let mounts = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                      22 1 0:9 / /home/ann/secret rw - fuse.sshfs ann@work: rw\n\
+                      23 1 0:8 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let kept = kept("proc/self/mountinfo", mounts);
+        assert!(!kept.contains("ann") && kept.lines().count() == 2, "{kept}");
     }
 
     #[test]

@@ -89,6 +89,22 @@ impl<'a> Tree<'a> {
         fs::read_link(self.from.join(path)).ok()
     }
 
+    /// Put a file into every empty folder, since git keeps none of those.
+    pub(super) fn keep_folders(&self) -> Result<()> {
+        let mut todo = vec![self.into.to_owned()];
+        while let Some(folder) = todo.pop() {
+            let entries: Vec<_> = fs::read_dir(&folder)?.flatten().collect();
+            if entries.is_empty() {
+                fs::write(folder.join(".keep"), "")?;
+            }
+            // Not through links.
+            let is_folder =
+                |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+            todo.extend(entries.iter().filter(|entry| is_folder(entry)).map(fs::DirEntry::path));
+        }
+        Ok(())
+    }
+
     fn copy_names(&self, folder: &Path) -> Result<()> {
         let entries = fs::read_dir(self.from.join(folder)).into_iter().flatten().flatten();
         for entry in entries {
@@ -171,6 +187,9 @@ mod tests {
         tree.copy(Path::new("sys/none/at/all")).expect("nothing");
         assert!(tree.copy(Path::new("sys/round")).is_err());
         assert_eq!(tree.files(), 1);
+        fs::create_dir(into.join("empty")).expect("folder");
+        tree.keep_folders().expect("kept");
+        assert!(into.join("empty/.keep").exists());
         assert_eq!(
             fs::read_link(into.join("sys/disk")).expect("link"),
             Path::new("/sys/block/sda")
