@@ -172,3 +172,41 @@ fn the_same_tree_gives_the_same_bytes() {
     let tree = unpack(&folder);
     assert_eq!(detect(tree.path(), &[]).to_string(), detect(tree.path(), &[]).to_string());
 }
+
+#[test]
+fn files_of_settings_are_read_as_nix_reads_them() {
+    let Some(folder) = shared("nix-conf") else { return };
+    let text = std::fs::read_to_string(folder.join("golden.json")).expect("golden.json");
+    let golden: Value = serde_json::from_str(&text).expect("JSON");
+    let mut wrong = Wrong::default();
+    for (name, versions) in golden.as_object().expect("cases") {
+        // Only what Nix took: the rest says nothing of values.
+        let Some(changed) = versions["2.34"]["changed"].as_object() else { continue };
+        let tree = tempfile::tempdir().expect("folder");
+        let conf = tree.path().join("etc/nix");
+        std::fs::create_dir_all(&conf).expect("folder");
+        for case in std::fs::read_dir(&folder).expect("cases").flatten() {
+            std::fs::copy(case.path(), conf.join(case.file_name())).expect("copy");
+        }
+        std::fs::rename(conf.join(name), conf.join("nix.conf")).expect("the case");
+        let program = tree.path().join("usr/local/bin");
+        std::fs::create_dir_all(&program).expect("folder");
+        std::fs::write(program.join("nix"), "").expect("a file");
+
+        let found = detect(tree.path(), &[]);
+        let settings = found["nix"]["settings"].as_object().expect("settings");
+        for (setting, got) in settings {
+            // What is set to its default has not changed; `auto` is a number
+            // that only the machine knows.
+            if let Some(want) = changed.get(setting).filter(|_| got != "auto") {
+                wrong.check(&format!("{name} {setting}"), want, got);
+            }
+        }
+        for setting in ["max-jobs", "cores", "substituters", "min-free", "http-connections"] {
+            if changed.contains_key(setting) && !settings.contains_key(setting) {
+                wrong.check(&format!("{name} {setting}"), &changed[setting], &Value::Null);
+            }
+        }
+    }
+    wrong.none_of(20);
+}

@@ -256,7 +256,7 @@ mod tests {
         hardware.storage.store = Some(store);
         assert_eq!(
             line(&hardware),
-            "AMD EPYC 7451: 1.50 usable CPUs, 1 core, 16 GiB usable memory, \
+            "AMD EPYC 7451: 1.5 usable CPUs, 1 core, 16 GiB usable memory, \
              2 GiB swap and 512 MiB zram, store on ext4 on NVMe"
         );
     }

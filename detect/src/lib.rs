@@ -12,6 +12,7 @@ pub mod arguments;
 pub mod caches;
 pub mod cgroup;
 pub mod cli;
+pub mod conf;
 pub mod cpu;
 pub mod cpuinfo;
 pub mod cpuset;

@@ -9,49 +9,50 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::conf::{self, Kind};
 use crate::hardware::{ConfOwner, Implementation, Nix, Note};
 use crate::release::Release;
 use crate::root::Root;
 
 /// Settings whose effective values are reported: those that some stage plans,
 /// or whose value decides whether a plan does good or harm.
-const SETTINGS: [&str; 36] = [
-    "allowed-users",
-    "always-allow-substitutes",
-    "auto-allocate-uids",
-    "auto-optimise-store",
-    "build-dir",
-    "build-users-group",
-    "builders",
-    "builders-use-substitutes",
-    "connect-timeout",
-    "cores",
-    "download-attempts",
-    "download-buffer-size",
-    "extra-platforms",
-    "fallback",
-    "filetransfer-retry-attempts",
-    "fsync-metadata",
-    "http-connections",
-    "keep-derivations",
-    "keep-outputs",
-    "log-lines",
-    "max-free",
-    "max-jobs",
-    "max-silent-time",
-    "max-substitution-jobs",
-    "min-free",
-    "narinfo-cache-negative-ttl",
-    "require-sigs",
-    "sandbox",
-    "stalled-download-timeout",
-    "substituters",
-    "system-features",
-    "timeout",
-    "trusted-public-keys",
-    "trusted-substituters",
-    "trusted-users",
-    "use-cgroups",
+const SETTINGS: [(&str, Kind); 36] = [
+    ("allowed-users", Kind::List),
+    ("always-allow-substitutes", Kind::Bool),
+    ("auto-allocate-uids", Kind::Bool),
+    ("auto-optimise-store", Kind::Bool),
+    ("build-dir", Kind::Text),
+    ("build-users-group", Kind::Text),
+    ("builders", Kind::Text),
+    ("builders-use-substitutes", Kind::Bool),
+    ("connect-timeout", Kind::Number),
+    ("cores", Kind::Number),
+    ("download-attempts", Kind::Number),
+    ("download-buffer-size", Kind::Number),
+    ("extra-platforms", Kind::Set),
+    ("fallback", Kind::Bool),
+    ("filetransfer-retry-attempts", Kind::Number),
+    ("fsync-metadata", Kind::Bool),
+    ("http-connections", Kind::Number),
+    ("keep-derivations", Kind::Bool),
+    ("keep-outputs", Kind::Bool),
+    ("log-lines", Kind::Number),
+    ("max-free", Kind::Number),
+    ("max-jobs", Kind::Jobs),
+    ("max-silent-time", Kind::Number),
+    ("max-substitution-jobs", Kind::Number),
+    ("min-free", Kind::Number),
+    ("narinfo-cache-negative-ttl", Kind::Number),
+    ("require-sigs", Kind::Bool),
+    ("sandbox", Kind::Text),
+    ("stalled-download-timeout", Kind::Number),
+    ("substituters", Kind::List),
+    ("system-features", Kind::Set),
+    ("timeout", Kind::Number),
+    ("trusted-public-keys", Kind::List),
+    ("trusted-substituters", Kind::List),
+    ("trusted-users", Kind::List),
+    ("use-cgroups", Kind::Bool),
 ];
 
 /// Where `nix` is when it is not on the PATH, as under sudo or in a captured
@@ -118,7 +119,12 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
             "Nix is there but does not say its version",
         ));
     }
-    let settings = settings.map(|text| select(&text)).unwrap_or_default();
+    let settings = match settings {
+        Some(text) => select(&text),
+        // What a captured machine's files set; what they do not has its default.
+        None if root.is_live() => BTreeMap::new(),
+        None => conf::settings(root, Path::new("/etc/nix/nix.conf"), &SETTINGS).unwrap_or_default(),
+    };
     if settings.is_empty() {
         notes.push(Note::info("nix-settings-unknown", "Nix's settings could not be read"));
     }
@@ -181,7 +187,9 @@ fn select(text: &str) -> BTreeMap<String, Value> {
     };
     SETTINGS
         .iter()
-        .filter_map(|&name| Some((name.to_owned(), all.get_mut(name)?.get_mut("value")?.take())))
+        .filter_map(|(name, _)| {
+            Some(((*name).to_owned(), all.get_mut(*name)?.get_mut("value")?.take()))
+        })
         .collect()
 }
 

@@ -88,7 +88,8 @@ impl fmt::Display for Cpus {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.whole() {
             Some(whole) => write!(formatter, "{whole}"),
-            None => write!(formatter, "{:.2}", self.0),
+            // To a hundredth, and no digit more than that takes.
+            None => write!(formatter, "{}", (self.0 * 100.0).round() / 100.0),
         }
     }
 }
@@ -153,6 +154,7 @@ mod tests {
         for text in ["1.5", "2", "0.1"] {
             let cpus: Cpus = serde_json::from_str(text).expect("a number of CPUs");
             assert_eq!(serde_json::to_string(&cpus).expect("JSON"), text);
+            assert_eq!(cpus.to_string(), text);
         }
     }
 }
