@@ -53,9 +53,10 @@ pub fn allowance(root: &Root, mounts: &[Mount], process: &str) -> Allowance {
 /// is no daemon.
 pub fn of_daemon(root: &Root, mounts: &[Mount]) -> Option<Allowance> {
     let path = "/system.slice/nix-daemon.service";
-    let by_systemd = mounts
-        .iter()
-        .any(|mount| mount.filesystem.starts_with("cgroup") && root.exists(inside(mount, path)));
+    let by_systemd = mounts.iter().any(|mount| {
+        let limits = mount.filesystem == "cgroup2" || mount.has_option("memory");
+        limits && root.exists(inside(mount, path))
+    });
     if by_systemd {
         return Some(at(root, mounts, &|_| Some(path.to_owned())));
     }

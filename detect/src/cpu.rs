@@ -83,8 +83,8 @@ fn online(root: &Root) -> Option<CpuSet> {
 
 fn present(root: &Root, online: &CpuSet) -> Option<NonZeroU32> {
     let listed = root.word(format!("{FOLDER}/present")).and_then(|text| CpuSet::parse_list(&text));
-    let present = listed.map_or(0, |cpus| cpus.len()).max(folders(root).len()).max(online.len());
-    NonZeroU32::new(present)
+    let present = listed.unwrap_or_else(|| folders(root)).len();
+    NonZeroU32::new(present.max(online.len()))
 }
 
 /// CPUs that have a folder, running or not.

@@ -29,8 +29,7 @@ pub struct Below {
 
 /// The folder in /sys of a device by its number, e.g. `8:1`.
 pub fn by_number(root: &Root, number: &str) -> Option<PathBuf> {
-    let path = Path::new("/sys/dev/block").join(number);
-    root.exists(&path).then(|| root.resolve(&path))
+    root.device(&Path::new("/sys/dev/block").join(number))
 }
 
 /// The folder in /sys of a device by its path in /dev, which need not be there.
@@ -55,9 +54,7 @@ pub fn by_path(root: &Root, path: &str) -> Option<PathBuf> {
 fn by_name(root: &Root, name: &str) -> Option<PathBuf> {
     ["/sys/class/block", "/sys/block"]
         .iter()
-        .map(|class| Path::new(class).join(name))
-        .find(|path| root.exists(path))
-        .map(|path| root.resolve(&path))
+        .find_map(|class| root.device(&Path::new(class).join(name)))
 }
 
 /// Walk down from the device whose folder in /sys this is.

@@ -56,6 +56,9 @@ pub fn kinds(root: &Root, cpus: &CpuSet, cores: Option<&[CpuSet]>, info: &CpuInf
 
 /// Intel's kinds have separate performance-monitoring units.
 fn by_counters(root: &Root, cpus: &CpuSet, _: &CpuInfo) -> Option<Vec<CpuSet>> {
+    if !root.exists("sys/devices/cpu_atom") {
+        return None;
+    }
     let sets = ["cpu_core", "cpu_atom", "cpu_lowpower"].iter().filter_map(|unit| {
         let list = root.word(format!("sys/devices/{unit}/cpus"))?;
         let set = CpuSet::parse_list(&list)?.intersection(cpus);

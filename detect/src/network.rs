@@ -19,7 +19,8 @@ pub fn network(root: &Root) -> Network {
     }
     let device = format!("{folder}/device");
     let is_virtual = !root.exists(&device) || {
-        let path = root.resolve(std::path::Path::new(&format!("/{device}")));
+        let card = root.device(std::path::Path::new(&format!("/sys/class/net/{name}")));
+        let path = card.unwrap_or_default();
         path.iter().any(|part| {
             let part = part.to_string_lossy();
             ["virtio", "vif-", "VMBUS"].iter().any(|prefix| part.starts_with(prefix))
@@ -51,6 +52,9 @@ fn default_interface(routes: &str) -> Option<&str> {
 fn physical(root: &Root, name: &str) -> String {
     let mut name = name.to_owned();
     for _ in 0..MOST_LAYERS {
+        if root.exists(format!("sys/class/net/{name}/device")) {
+            break;
+        }
         let entries = root.list(format!("sys/class/net/{name}"));
         let lower = entries.iter().filter_map(|entry| entry.strip_prefix("lower_"));
         // A bridge also carries the virtual links of containers.

@@ -165,6 +165,21 @@ impl Root {
         fs::read_link(parent.join(path.file_name()?)).ok()
     }
 
+    /// Where the link at `path` leads, without looking whether there are links
+    /// on the way: in /sys there are none.
+    pub fn device(&self, path: &Path) -> Option<PathBuf> {
+        let target = self.link(path)?;
+        let mut at = path.parent()?.to_owned();
+        for part in target.components() {
+            match part {
+                Component::ParentDir => drop(at.pop()),
+                Component::Normal(name) => at.push(name),
+                _ => at = PathBuf::from("/"),
+            }
+        }
+        Some(at)
+    }
+
     /// The absolute path that `path` leads to inside the tree once every link
     /// is followed; what does not exist is kept as it stands.
     pub fn resolve(&self, path: &Path) -> PathBuf {

@@ -8,6 +8,7 @@ mod generated;
 mod man;
 mod nix;
 mod schema;
+mod speed;
 mod test;
 mod tidy;
 
@@ -60,6 +61,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Time the tools beside those they replace
+    Speed,
     /// Check the rules that the compiler cannot
     Tidy,
     /// Install what the tests need, and run them all
@@ -85,6 +88,7 @@ fn try_main() -> Result<()> {
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
         Task::Schema { check } => schema::run(check),
+        Task::Speed => speed::run(),
         Task::Tidy => tidy::run(),
         Task::Test { arguments } => test::run(&arguments),
     }
