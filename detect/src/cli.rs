@@ -9,6 +9,7 @@ use crate::Options;
 use crate::arguments::Common;
 use crate::hardware::Hardware;
 use crate::root::Root;
+use crate::{facter, stage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +17,7 @@ Examples:
   detect --human                 the same, for people
   detect -o hardware.json        as JSON, into a file to commit
   detect --root captured/        a captured machine (proc, sys, …)
+  detect --from-facter r.json    what a nixos-facter report tells
   detect | profile | nix-conf-write
 
 Works without root; what it could not see is null, with a note.";
@@ -27,6 +29,10 @@ pub struct Cli {
     /// Read a captured tree (proc, sys, perhaps etc and nix) instead of this machine
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
+
+    /// Take a report of nixos-facter instead of looking; - is stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "store", "build_dir", "live"])]
+    pub from_facter: Option<PathBuf>,
 
     /// The store to look below, instead of Nix's own
     #[arg(long, value_name = "DIR")]
@@ -52,6 +58,9 @@ pub struct Cli {
 impl Cli {
     /// Look at what the command line says.
     pub fn look(&self) -> Result<Hardware> {
+        if let Some(report) = &self.from_facter {
+            return Ok(facter::hardware(&stage::read(Some(report))?));
+        }
         let root = match &self.root {
             Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,
             None => Root::live(),

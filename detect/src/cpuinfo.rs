@@ -101,15 +101,14 @@ impl CpuInfo {
     /// shows a flag only where it has switched the feature on, so the operating
     /// system's part is in them.
     pub fn isa_level(&self) -> Option<&'static str> {
-        let mut reached = None;
-        for (level, features) in LEVELS {
-            if !features.iter().all(|&flag| self.flags.contains(flag)) {
-                break;
-            }
-            reached = Some(level);
-        }
-        reached
+        isa_level(|flag| self.flags.contains(flag))
     }
+}
+
+/// The highest level of which, as of those below it, it has every flag.
+pub(crate) fn isa_level(has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let reached = LEVELS.iter().take_while(|(_, flags)| flags.iter().all(|flag| has(flag)));
+    reached.last().map(|(level, _)| *level)
 }
 
 /// The psABI's names in the kernel's spelling: `pni` is SSE3, `abm` LZCNT.

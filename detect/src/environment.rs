@@ -29,7 +29,7 @@ const DMI: [(&str, &str); 16] = [
 
 /// Chassis types of portable computers (SMBIOS, "System Enclosure or Chassis
 /// Types": portable, laptop, notebook, sub notebook, convertible, detachable).
-const PORTABLE: [u64; 6] = [8, 9, 10, 14, 31, 32];
+pub(crate) const PORTABLE: [u64; 6] = [8, 9, 10, 14, 31, 32];
 
 /// Variables that CI systems set, and their names. The general `CI` comes last.
 const CI: [(&str, &str); 12] = [

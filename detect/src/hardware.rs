@@ -123,7 +123,7 @@ pub enum CacheKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// `MemTotal` of /proc/meminfo.
+    /// `MemTotal` of /proc/meminfo, or `hw.memsize` of macOS.
     pub total_bytes: Option<NonZeroU64>,
     /// Reserved as explicit huge pages: no build can use it.
     pub huge_pages_bytes: Option<u64>,

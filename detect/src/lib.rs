@@ -1,13 +1,15 @@
 //! What this machine is, as far as it matters to Nix builds.
 //!
 //! `detect` reads /proc, /sys and a few files of /etc, of this machine or of a
-//! captured tree, and prints one [`hardware::Hardware`] document. It decides
+//! captured tree, and prints one [`hardware::Hardware`] document. On macOS,
+//! which has neither folder, it asks `sysctl` and `diskutil` instead. It decides
 //! nothing: what follows from the facts is `profile`'s concern.
 //!
 //! **Invariant:** parsers take text and know no paths; every file is opened by
 //! [`root::Root`]; a fact that cannot be had is `null` and, where that matters,
 //! a note says why.
 
+pub mod answer;
 pub mod arguments;
 pub mod caches;
 pub mod cgroup;
@@ -16,8 +18,10 @@ pub mod conf;
 pub mod cpu;
 pub mod cpuinfo;
 pub mod cpuset;
+pub mod darwin;
 pub mod disk;
 pub mod environment;
+pub mod facter;
 pub mod file;
 #[cfg(test)]
 mod fixture;
@@ -56,6 +60,10 @@ pub struct Options {
 
 /// Look at the machine. Never fails: what cannot be seen is `null`.
 pub fn run(root: &Root, options: &Options) -> Hardware {
+    #[cfg(target_os = "macos")]
+    if root.is_live() {
+        return darwin::collect::run(root, options);
+    }
     let asked = nix::ask(root);
     let mut notes = Vec::new();
     let mounts = mount::mounts(root);

@@ -1,14 +1,11 @@
 //! The installed Nix: its version, its settings, and who owns them.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::answer::Answer;
 use crate::conf::{self, Kind};
 use crate::hardware::{ConfOwner, Implementation, Nix, Note};
 use crate::release::Release;
@@ -63,13 +60,6 @@ const USUAL_PLACES: [&str; 4] = [
     "/usr/local/bin/nix",
     "/usr/bin/nix",
 ];
-
-/// Longer than any Nix takes to print its version; one on a hung network file
-/// system must not hang us.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Larger than any Nix's settings.
-const MOST_OUTPUT: u64 = 8 << 20;
 
 /// Nix while it answers: it takes far longer than everything else, so ask
 /// first, look at the machine, and then take the answers.
@@ -280,45 +270,6 @@ fn trusted(
     }
     // A user of a directory service has no line in /etc/passwd.
     (!names.is_empty()).then_some(false)
-}
-
-/// A `nix` that runs, and the channel its output will come through.
-struct Answer {
-    child: Child,
-    output: Receiver<String>,
-}
-
-impl Answer {
-    fn ask(program: &Path, arguments: &[&str]) -> Option<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let stdout = child.stdout.take()?;
-        let (sender, output) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            if stdout.take(MOST_OUTPUT).read_to_string(&mut text).is_ok() {
-                // Nobody listens any more when the answer came too late.
-                let _ = sender.send(text);
-            }
-        });
-        Some(Self { child, output })
-    }
-
-    /// What it printed, if it succeeded in time.
-    fn take(mut self) -> Option<String> {
-        let text = self.output.recv_timeout(PATIENCE).ok();
-        if text.is_none() {
-            let _ = self.child.kill();
-        }
-        let status = self.child.wait().ok()?;
-        text.filter(|_| status.success())
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,76 @@
+//! Programs that are asked for facts: started early, heard later.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// Longer than any of them takes; one on a hung network file system must not
+/// hang us.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Larger than anything that they print.
+const MOST_OUTPUT: u64 = 8 << 20;
+
+/// A program that runs, and the channel its output will come through.
+pub struct Answer {
+    child: Child,
+    output: Receiver<String>,
+}
+
+impl Answer {
+    /// Start a program; none when it cannot be started.
+    pub fn ask(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<Self> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let stdout = child.stdout.take()?;
+        let (sender, output) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            if stdout.take(MOST_OUTPUT).read_to_end(&mut text).is_ok() {
+                // Nobody listens any more when the answer came too late.
+                let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
+            }
+        });
+        Some(Self { child, output })
+    }
+
+    /// What it printed, if it succeeded in time.
+    pub fn take(self) -> Option<String> {
+        let (text, succeeded) = self.take_any()?;
+        succeeded.then_some(text)
+    }
+
+    /// What it printed in time, and whether it succeeded.
+    pub fn take_any(mut self) -> Option<(String, bool)> {
+        let text = self.output.recv_timeout(PATIENCE).ok();
+        if text.is_none() {
+            let _ = self.child.kill();
+        }
+        // Else it would stay behind as a zombie.
+        let status = self.child.wait().ok()?;
+        Some((text?, status.success()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer;
+
+    #[test]
+    fn what_failed_has_not_answered() {
+        let ask = |script| Answer::ask("sh", &["-c", script]).expect("a shell");
+        assert_eq!(ask("echo yes").take().as_deref(), Some("yes\n"));
+        assert_eq!(ask("echo yes; exit 1").take(), None);
+        assert_eq!(ask("echo yes; exit 1").take_any(), Some(("yes\n".to_owned(), false)));
+        assert!(Answer::ask("/nonexistent", &[]).is_none());
+    }
+}
