@@ -7,6 +7,7 @@ mod command;
 mod generated;
 mod man;
 mod nix;
+mod packages;
 mod schema;
 mod speed;
 mod test;

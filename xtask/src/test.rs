@@ -7,17 +7,33 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::command::{self, cargo};
-use crate::nix;
+use crate::{nix, packages};
 use detect::report::{reason, say};
 
 /// Where tests find real Nix versions; unset where there are none.
 const NIX: &str = "NIXPACE_NIX";
 
+/// Programs that tests run beside ours, and the packages that bring them.
+const TOOLS: [(&str, &[&str]); 6] = [
+    ("lsblk", &["util-linux"]),
+    ("mkfs.btrfs", &["btrfs-progs"]),
+    ("mkfs.ext4", &["e2fsprogs"]),
+    ("mkfs.xfs", &["xfsprogs"]),
+    ("strace", &["strace"]),
+    ("xz", &["xz-utils"]),
+];
+
 /// Install what the tests need, and run them.
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
+    if let Err(error) = packages::ensure(&TOOLS) {
+        // There, a test that skips itself would look like one that passed.
+        if env::var_os("CI").is_some() {
+            return Err(error);
+        }
+        say(&format!("SKIPPED: some tests, because {}", reason(&error)));
+    }
     let nix = match nix::ensure() {
         Ok(_) => Some(nix::folder()?),
-        // There, a test that skips itself would look like one that passed.
         Err(error) if env::var_os("CI").is_some() => return Err(error),
         Err(error) => {
             say("SKIPPED: every test against real Nix, because there is none:");

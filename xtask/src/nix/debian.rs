@@ -2,14 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, anyhow, bail};
-use detect::report::{Hint, say};
+use anyhow::{Context, Result, bail};
 
-use crate::command;
+use crate::packages;
 
 /// As many builds at once as real installations use in tests.
 const BUILD_USERS: u32 = 8;
@@ -19,7 +17,7 @@ pub(super) fn install(suite: &str, root: &Path, mirror: &str, log: File) -> Resu
     // With mounts of its own, which end with it even when it is killed: else a
     // later run would find this machine's devices in what it has to remove.
     let program: &[&str] =
-        if is_root() { &["unshare", "--mount", "mmdebstrap"] } else { &["mmdebstrap"] };
+        if packages::is_root() { &["unshare", "--mount", "mmdebstrap"] } else { &["mmdebstrap"] };
     let mut command = Command::new(program[0]);
     command
         .args(&program[1..])
@@ -70,40 +68,10 @@ fn build_users() -> (String, String) {
     (format!("nixbld:x:30000:{}\n", names.join(",")), users.collect())
 }
 
-/// Have mmdebstrap, which fills a folder with a Debian system.
+/// Have mmdebstrap, which fills a folder with a Debian system. Without the
+/// keyring, other distributions could not check Debian.
 pub(super) fn ensure_mmdebstrap() -> Result<()> {
-    let is_there = || command::succeeds(Command::new("mmdebstrap").arg("--version"));
-    if is_there() {
-        return Ok(());
-    }
-    if is_root() {
-        say("xtask: installing mmdebstrap");
-        // Without the keyring, other distributions could not check Debian.
-        let install = ["install", "-y", "--no-install-recommends"];
-        let packages = ["mmdebstrap", "debian-archive-keyring"];
-        let mut apt_install = apt_get(&[install.as_slice(), packages.as_slice()].concat());
-        // The lists of packages may be missing or too old.
-        if !command::succeeds(&mut apt_install) {
-            command::succeeds(&mut apt_get(&["update"]));
-            command::run(&mut apt_install)?;
-        }
-    }
-    if is_there() {
-        return Ok(());
-    }
-    let hint = "as root: apt-get install mmdebstrap debian-archive-keyring";
-    Err(anyhow!("mmdebstrap: not installed").context(Hint::new(hint)))
-}
-
-/// Whether we may install, and mount. Files of /proc/self belong to who runs us.
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
-}
-
-fn apt_get(arguments: &[&str]) -> Command {
-    let mut command = Command::new("apt-get");
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-    command
+    packages::ensure(&[("mmdebstrap", &["mmdebstrap", "debian-archive-keyring"])])
 }
 
 #[cfg(test)]

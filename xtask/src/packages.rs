@@ -1,0 +1,67 @@
+//! Programs that come from the system's packages.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use anyhow::{Result, anyhow};
+use detect::report::{Hint, say};
+
+use crate::command;
+
+/// Have programs, each with the Debian packages that bring it: install what is
+/// missing where we may.
+pub(crate) fn ensure(programs: &[(&str, &[&str])]) -> Result<()> {
+    let missing = || programs.iter().filter(|(program, _)| !is_there(program));
+    let packages: Vec<&str> =
+        missing().flat_map(|(_, packages)| packages.iter().copied()).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if is_root() {
+        say(&format!("xtask: installing {}", packages.join(", ")));
+        let install = ["install", "-y", "--no-install-recommends"];
+        let mut install = apt_get(&[&install[..], &packages].concat());
+        // The lists of packages may be missing or too old.
+        if !command::succeeds(&mut install) {
+            command::succeeds(&mut apt_get(&["update"]));
+            command::run_quietly(&mut install)?;
+        }
+    }
+    match missing().next() {
+        None => Ok(()),
+        Some((program, _)) => {
+            let hint = Hint::new(&format!("as root: apt-get install {}", packages.join(" ")));
+            Err(anyhow!("{program}: not installed").context(hint))
+        }
+    }
+}
+
+/// Whether we may install, and mount. Files of /proc/self belong to who runs us.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where those for root are, which others may not have on their PATH.
+    let more = ["/usr/sbin", "/sbin"].map(Into::into);
+    std::env::split_paths(&path).chain(more).any(|folder| folder.join(program).is_file())
+}
+
+fn apt_get(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ensure, is_there};
+
+    #[test]
+    fn what_is_there_is_not_installed_again() {
+        assert!(is_there("sh") && !is_there("no-such-program"));
+        ensure(&[("sh", &["no-such-package"])]).expect("it is there");
+    }
+}
