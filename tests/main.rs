@@ -1,5 +1,7 @@
 //! End-to-end tests on the real binaries and real Nix.
 
+/// Where little can be seen: what is not is null, and nobody is bothered.
+mod confined;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
@@ -10,7 +12,11 @@ mod live;
 mod machines;
 /// What we render, every supported Nix reads.
 mod nix;
+/// What this machine is, by what other tools say of it.
+mod oracles;
 /// The pipe in a real shell: what it prints, and how it fails.
 mod pipe;
+/// What `detect` asks of the kernel, and what it leaves alone.
+mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
 mod tools;

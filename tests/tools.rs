@@ -1,11 +1,16 @@
 //! Finds the binaries, the shared data and real Nix; says so when a test must
 //! be skipped.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+
+use detect::cpuset::CpuSet;
 
 /// The workspace's folder.
 pub(crate) fn workspace() -> &'static Path {
@@ -35,11 +40,13 @@ pub(crate) fn binaries() -> &'static Path {
 
 /// A tool of ours, by name.
 pub(crate) fn tool(name: &str) -> Command {
+    keep_machine();
     Command::new(binaries().join(name))
 }
 
 /// Run a shell script with our tools on the PATH, failing as pipes do.
 pub(crate) fn shell(script: &str) -> Output {
+    keep_machine();
     Command::new("bash")
         .args(["-c", &format!("set -o pipefail; {script}")])
         .env("PATH", path_with(&[binaries()]))
@@ -141,6 +148,113 @@ pub(crate) fn skip(why: &str) {
     // tests that fail.
     let line = format!("SKIPPED: {why}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether programs are on the PATH, said when one is not.
+pub(crate) fn has(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let absent = |name: &&&str| !folders.iter().any(|folder| folder.join(name).is_file());
+    let Some(program) = programs.iter().find(absent) else { return true };
+    missing(&format!("{program} is not installed"));
+    false
+}
+
+/// Whether the kernel knows a file system, said when it does not.
+pub(crate) fn kernel_has(filesystem: &str) -> bool {
+    let known = || {
+        let list = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        list.split_whitespace().any(|word| word == filesystem)
+    };
+    // A module is loaded when it is first asked for.
+    let found = known() || {
+        let _ = Command::new("modprobe").arg(filesystem).output();
+        known()
+    };
+    if !found {
+        missing(&format!("this kernel has no {filesystem}"));
+    }
+    found
+}
+
+/// Whether this user is root.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// The CPUs that this process may run on.
+pub(crate) fn allowed_cpus() -> CpuSet {
+    let status = fs::read_to_string("/proc/self/status").expect("status");
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    CpuSet::parse_list(list.expect("a list")).expect("CPUs")
+}
+
+/// Run a shell script as root in a folder of its own and with mounts of its
+/// own: what it mounts nobody else sees, and goes away with it. `None` where
+/// that cannot be had.
+pub(crate) fn apart(script: &str) -> Option<Output> {
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private"]);
+        command
+    };
+    let try_it = || unshare().arg("true").output().is_ok_and(|run| run.status.success());
+    if !is_root() {
+        skip("mounts of one's own need root");
+        return None;
+    }
+    if !ALLOWED.get_or_init(try_it) {
+        missing("root may not have mounts of its own here");
+        return None;
+    }
+    keep_machine();
+    let folder = tempfile::tempdir().expect("folder");
+    let output = unshare()
+        .args(["bash", "-euo", "pipefail", "-c", script])
+        .current_dir(folder.path().canonicalize().expect("path"))
+        .env("PATH", path_with(&[binaries()]))
+        .output();
+    Some(output.expect("unshare runs"))
+}
+
+thread_local! {
+    /// This test's lock on what all processes share, such as swap.
+    static LOCK: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+fn lock(how: fn(&File) -> std::io::Result<()>) {
+    LOCK.with_borrow_mut(|lock| {
+        if lock.is_none() {
+            let file = File::open(workspace().join("Cargo.toml")).expect("Cargo.toml");
+            how(&file).expect("a lock");
+            *lock = Some(file);
+        }
+    });
+}
+
+/// Keep what all processes share as it is until the test ends: every test that
+/// runs a tool may look at the machine more than once.
+fn keep_machine() {
+    lock(File::lock_shared);
+}
+
+/// Changes what all processes share, while no other test looks.
+pub(crate) struct Changing;
+
+impl Changing {
+    /// Wait until no other test looks.
+    pub(crate) fn new() -> Self {
+        LOCK.set(None);
+        lock(File::lock);
+        Self
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        LOCK.set(None);
+    }
 }
 
 /// Unpack a `.tar.xz` into a folder of its own.

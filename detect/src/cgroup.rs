@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use procfs_core::{FromBufRead, ProcessCGroups};
 
 use crate::cpuset::CpuSet;
-use crate::mount::Mount;
+use crate::mount::{self, Mount};
 use crate::number::Cpus;
 use crate::root::Root;
 
@@ -22,6 +22,8 @@ pub struct Allowance {
     pub memory_bytes: Option<u64>,
     /// CPUs of the cpuset.
     pub cpus: Option<CpuSet>,
+    /// Whether no group could be looked at, so that there may be limits.
+    pub hidden: bool,
 }
 
 /// What the groups of a process allow it; `process` is its folder in /proc,
@@ -80,24 +82,29 @@ fn at(root: &Root, mounts: &[Mount], path: &dyn Fn(&str) -> Option<String>) -> A
     };
     let quota = levels("cpu").iter().filter_map(|group| quota(root, group)).reduce(Cpus::min);
     let groups = levels("memory");
+    let hidden_groups = groups.first().is_none_or(|leaf| !root.exists(leaf));
     let limits = groups.iter().filter_map(|group| memory(root, group));
     let memory_bytes = limits.chain(groups.first().and_then(|leaf| hidden(root, leaf))).min();
     // A child's CPUs are always among its parent's, so the nearest level says it.
     let cpus = levels("cpuset").iter().find_map(|group| cpus(root, group));
-    Allowance { quota, memory_bytes, cpus }
+    Allowance { quota, memory_bytes, cpus, hidden: hidden_groups }
 }
 
 /// The folders of a controller's groups, from the group at `path` up to the
 /// mount point.
 fn levels(root: &Root, mounts: &[Mount], controller: &str, path: &str) -> Vec<PathBuf> {
     // A hybrid system has version 2 mounted too, without this controller.
-    let first = mounts.iter().find(|mount| match mount.filesystem.as_str() {
+    let first = |mount: &&Mount| match mount.filesystem.as_str() {
         "cgroup" => mount.has_option(controller),
         "cpuset" => controller == "cpuset",
         _ => false,
+    };
+    let mut visible = mounts.iter().filter(|mount| {
+        matches!(mount.filesystem.as_str(), "cgroup" | "cgroup2" | "cpuset")
+            && mount::covering(mounts, &mount.mount_point) == Some(*mount)
     });
-    let Some(mount) = first.or_else(|| mounts.iter().find(|mount| mount.filesystem == "cgroup2"))
-    else {
+    let second = |mount: &&Mount| mount.filesystem == "cgroup2";
+    let Some(mount) = visible.clone().find(first).or_else(|| visible.find(second)) else {
         return Vec::new();
     };
     let mut leaf = inside(mount, path);
@@ -211,6 +218,7 @@ mod tests {
                 quota: Cpus::new(1.5),
                 memory_bytes: Some(2 << 30),
                 cpus: CpuSet::parse_list("0-3"),
+                hidden: false,
             }
         );
     }

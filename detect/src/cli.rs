@@ -1,6 +1,6 @@
 //! The command line of `detect`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -23,7 +23,7 @@ Examples:
 Works without root; what it could not see is null, with a note.";
 
 /// What to look at.
-#[derive(Clone, Debug, Parser)]
+#[derive(Debug, Parser)]
 #[command(name = "detect", version, about = env!("CARGO_PKG_DESCRIPTION"), after_help = EXAMPLES)]
 pub struct Cli {
     /// Read a captured tree (proc, sys, perhaps etc and nix) instead of this machine
@@ -65,7 +65,13 @@ impl Cli {
             Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,
             None => Root::live(),
         };
-        let Self { store, build_dir, live, .. } = self.clone();
-        Ok(crate::run(&root, &Options { store, build_dir, live }))
+        // A path in a captured tree starts at its root.
+        let place = |path: &Option<PathBuf>| match path {
+            Some(path) if root.is_live() => std::path::absolute(path).ok(),
+            Some(path) => Some(Path::new("/").join(path)),
+            None => None,
+        };
+        let (store, build_dir) = (place(&self.store), place(&self.build_dir));
+        Ok(crate::run(&root, &Options { store, build_dir, live: self.live }))
     }
 }

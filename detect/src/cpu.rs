@@ -31,6 +31,10 @@ pub fn cpu(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Cpu {
     let count = |groups: &Option<Vec<CpuSet>>| {
         groups.as_ref().and_then(|groups| NonZeroU32::new(u32::try_from(groups.len()).ok()?))
     };
+    if cores.is_none() {
+        let text = "/sys does not say which CPUs share a core";
+        notes.push(Note::info("topology-unknown", text));
+    }
     let whole = NonZeroU32::new(allowed.len()).map(Cpus::from);
     let kinds = kinds(root, &allowed, cores.as_deref(), &info);
     Cpu {

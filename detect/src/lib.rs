@@ -43,7 +43,7 @@ pub mod topology;
 
 use std::path::PathBuf;
 
-use hardware::{Hardware, Note};
+use hardware::{Hardware, Note, Place};
 use number::Version;
 use root::Root;
 
@@ -68,6 +68,10 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
     let mut notes = Vec::new();
     let mounts = mount::mounts(root);
     let allowance = cgroup::allowance(root, &mounts, "proc/self");
+    if allowance.hidden {
+        let text = "no control group can be looked at: there may be limits";
+        notes.push(Note::info("limits-unknown", text));
+    }
     let daemon = cgroup::of_daemon(root, &mounts);
     let cpu = cpu::cpu(root, &allowance, &mut notes);
     let memory = memory::memory(root, &allowance, &mut notes);
@@ -80,6 +84,12 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
     let build_dir =
         options.build_dir.clone().unwrap_or_else(|| nix::build_dir(root, nix.as_ref(), release));
     let storage = storage::storage(root, &mounts, &store, &build_dir);
+    let places = [&storage.store, &storage.build_dir, &storage.tmp];
+    let is_unseen = |place: &&Place| place.mount_point.is_some() && place.disks.is_none();
+    if let Some(place) = places.into_iter().flatten().find(is_unseen) {
+        let text = format!("what disks {} is on cannot be seen", place.path);
+        notes.push(Note::info("disks-unknown", text));
+    }
     if mounts.is_empty() {
         notes.push(Note::warning("mounts-unknown", "no mount table: nothing is known of storage"));
     }

@@ -9,22 +9,25 @@ use crate::root::Root;
 /// What is known of memory, to a process with this allowance.
 pub fn memory(root: &Root, allowance: &Allowance, notes: &mut Vec<Note>) -> Memory {
     let info = root.read("proc/meminfo").map(|text| parse(&text)).unwrap_or_default();
+    let swaps = root.read("proc/swaps").map(|text| parse_swaps(&text));
+    let swap_bytes = swaps.map(|(swap, _)| swap);
+    let zram_bytes = swaps.map(|(_, zram)| zram);
     let Some(total) = info.total_bytes else {
         notes.push(Note::warning("memory-unknown", "/proc/meminfo does not say how much there is"));
         let limit_bytes = allowance.memory_bytes.and_then(NonZeroU64::new);
-        return Memory { limit_bytes, usable_bytes: limit_bytes, ..Memory::default() };
+        let usable_bytes = limit_bytes;
+        return Memory { limit_bytes, usable_bytes, swap_bytes, zram_bytes, ..Memory::default() };
     };
     let huge = info.huge_pages_bytes.unwrap_or(0);
     let limit_bytes = allowance.memory_bytes.filter(|&limit| limit < total.get());
     let usable = total.get().saturating_sub(huge).min(limit_bytes.unwrap_or(u64::MAX));
-    let swaps = root.read("proc/swaps").map(|text| parse_swaps(&text));
     Memory {
         total_bytes: Some(total),
         huge_pages_bytes: info.huge_pages_bytes,
         limit_bytes: limit_bytes.and_then(NonZeroU64::new),
         usable_bytes: NonZeroU64::new(usable),
-        swap_bytes: swaps.map(|(swap, _)| swap),
-        zram_bytes: swaps.map(|(_, zram)| zram),
+        swap_bytes,
+        zram_bytes,
     }
 }
 

@@ -9,6 +9,10 @@ use crate::root::Root;
 /// A mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// The kernel's number for it; `None` where only /proc/mounts was there.
+    pub id: Option<i32>,
+    /// The number of the mount that it is mounted on.
+    pub parent: Option<i32>,
     /// Device number, `MAJOR:MINOR`; `None` where only /proc/mounts was there.
     pub device: Option<String>,
     /// Which directory of the file system is mounted; `/` unless bind-mounted.
@@ -55,6 +59,8 @@ pub fn parse_mountinfo(text: &str) -> Vec<Mount> {
                 })
             };
             Some(Mount {
+                id: Some(info.mnt_id),
+                parent: Some(info.pid),
                 device: Some(info.majmin),
                 root: unescape(&info.root).into(),
                 mount_point: unescape(&info.mount_point.to_string_lossy()).into(),
@@ -75,7 +81,16 @@ fn parse_mounts(text: &str) -> Vec<Mount> {
             let mount_point = unescape(words.next()?).into();
             let filesystem = words.next()?.to_owned();
             let options = tidy(words.next()?.split(',').map(str::to_owned));
-            Some(Mount { device: None, root: "/".into(), mount_point, filesystem, source, options })
+            Some(Mount {
+                id: None,
+                parent: None,
+                device: None,
+                root: "/".into(),
+                mount_point,
+                filesystem,
+                source,
+                options,
+            })
         })
         .collect()
 }
@@ -88,16 +103,36 @@ fn tidy(options: impl Iterator<Item = String>) -> Vec<String> {
     options
 }
 
-/// The mount that `path` is on: the longest mount point that is a prefix of it,
-/// component by component, and of equal ones the last, which hides the others.
+/// The mount that `path` is on, as the kernel finds it: from the mount at the
+/// root, at each component, on to what is mounted there on the mount it has come
+/// to. A longer mount point that another mount hides is passed by.
 ///
 /// Not by device number: btrfs subvolumes and overlays report one that no mount
 /// has (util-linux#1563).
 pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
-    mounts
-        .iter()
-        .filter(|mount| path.starts_with(&mount.mount_point))
-        .max_by_key(|mount| mount.mount_point.components().count())
+    // Mounts of another root, and those of /proc/mounts, have no parent here:
+    // they count wherever they are.
+    let is_orphan = |mount: &Mount| {
+        mount.parent.is_none_or(|parent| mounts.iter().all(|other| other.id != Some(parent)))
+    };
+    let mut at: Option<&Mount> = None;
+    let prefixes: Vec<&Path> = path.ancestors().collect();
+    for prefix in prefixes.into_iter().rev() {
+        let here: Vec<&Mount> = mounts.iter().filter(|m| m.mount_point == prefix).collect();
+        // Each step goes to another mount here, so that damage is no circle.
+        for _ in 0..here.len() {
+            let on = at.and_then(|at| at.id);
+            let is_next = |mount: &&&Mount| {
+                let is_child = on.is_some() && mount.parent == on && mount.id != on;
+                is_child || (is_orphan(mount) && at.is_none_or(|at| at.mount_point != prefix))
+            };
+            match here.iter().rfind(is_next) {
+                Some(next) => at = Some(next),
+                None => break,
+            }
+        }
+    }
+    at
 }
 
 /// Undo the kernel's `\ooo` for space, tab, newline and backslash.
@@ -144,6 +179,17 @@ damaged line
         assert_eq!(mounts[1].source, "/dev/mapper/my pool");
         assert_eq!(mounts[1].option("subvol"), Some("/@nix"));
         assert_eq!(mounts[1].options, ["noatime", "rw", "space_cache=v2", "subvol=/@nix"]);
+    }
+
+    #[test]
+    fn a_mount_above_hides_those_below() {
+        let mounts = parse_mountinfo(
+            "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:2 / /a/b rw - tmpfs hidden rw\n\
+             3 1 0:3 / /a rw - ramfs shown rw\n4 3 0:4 / /a rw - xfs top rw\n",
+        );
+        assert_eq!(covering(&mounts, Path::new("/a/b/c")).expect("a mount").filesystem, "xfs");
+        let circle = parse_mountinfo("1 2 8:1 / / rw - ext4 a rw\n2 1 8:2 / / rw - xfs b rw\n");
+        assert!(covering(&circle, Path::new("/a")).is_none(), "damage is no circle");
     }
 
     #[test]

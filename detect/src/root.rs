@@ -35,6 +35,7 @@ pub struct Root {
     /// Where folders of a captured tree lead: most files share theirs.
     folders: RefCell<HashMap<PathBuf, PathBuf>>,
     files: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
+    lists: RefCell<HashMap<PathBuf, Vec<String>>>,
 }
 
 impl Root {
@@ -59,6 +60,7 @@ impl Root {
             asked: RefCell::new(None),
             folders: RefCell::new(HashMap::new()),
             files: RefCell::new(HashMap::new()),
+            lists: RefCell::new(HashMap::new()),
         }
     }
 
@@ -140,15 +142,16 @@ impl Root {
     /// cannot be read. /proc and /sys hide none: `.keep` is what makes git keep
     /// an empty folder of a captured tree.
     pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
-        let Some(entries) =
-            self.locate(path.as_ref()).ok().and_then(|found| fs::read_dir(found).ok())
-        else {
-            return Vec::new();
-        };
+        let path = path.as_ref();
+        if let Some(known) = self.lists.borrow().get(path) {
+            return known.clone();
+        }
+        let entries = self.locate(path).and_then(fs::read_dir).into_iter().flatten();
         let mut names: Vec<String> =
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.retain(|name| !name.starts_with('.'));
         names.sort_unstable();
+        self.lists.borrow_mut().insert(path.to_owned(), names.clone());
         names
     }
 

@@ -127,21 +127,28 @@ fn look_below(
         *found = None;
         return;
     }
+    // Members mostly stand on the same layers, which are told once.
+    let mut told: Vec<Vec<String>> = Vec::new();
     for folder in folders {
-        let member = disk::below(root, &folder);
-        let Some(below) = found else { return };
-        let new = |layer: &String| !below.stack.contains(layer);
-        let layers: Vec<String> = member.stack.into_iter().filter(new).collect();
-        below.stack.extend(layers);
+        let mut member = disk::below(root, &folder);
+        let files = std::mem::take(&mut member.files);
+        let mut member = Some(member);
+        for file in files {
+            look_at_path(root, mounts, &file, depth, &mut member);
+        }
+        let (Some(below), Some(member)) = (found.as_mut(), member) else {
+            *found = None;
+            return;
+        };
+        if !told.contains(&member.stack) {
+            below.stack.extend(member.stack.clone());
+            told.push(member.stack);
+        }
         below.media.extend(member.media);
         below.hidden |= member.hidden;
-        let new: Vec<_> =
-            member.disks.into_iter().filter(|disk| !below.disks.contains(disk)).collect();
-        below.disks.extend(new);
+        below.disks.extend(member.disks);
         below.disks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        for file in member.files {
-            look_at_path(root, mounts, &file, depth, found);
-        }
+        below.disks.dedup();
     }
 }
 

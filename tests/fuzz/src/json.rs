@@ -3,42 +3,31 @@
 use libfuzzer_sys::fuzzer_mutate;
 use serde_json::{Value, json};
 
-/// Characters that some reader may take for more than themselves.
-const ODD: [char; 12] = [
-    '\n', '\r', '\0', '#', ' ', '\t', '\u{b}', '\u{85}', '\u{a0}', '\u{2028}', '\u{3000}', '=',
-];
+use crate::random::Random;
 
-/// Change a document in one to three places, or now and then just bytes. `words`
+/// Characters that some reader may take for more than themselves.
+const ODD: [char; 12] =
+    ['\n', '\r', '\0', '#', ' ', '\t', '\u{b}', '\u{85}', '\u{a0}', '\u{2028}', '\u{3000}', '='];
+
+/// Change a document in one place, or now and then just bytes: libFuzzer calls
+/// this several times for one input, and most changes make a document invalid. `words`
 /// are keys and texts worth trying.
 pub fn mutate(data: &mut [u8], size: usize, most: usize, seed: u32, words: &[&str]) -> usize {
-    let mut random = Random(u64::from(seed) | 1 << 40);
-    if random.below(5) == 0 {
+    let mut random = Random::new(seed);
+    if random.below(40) == 0 {
         return fuzzer_mutate(data, size, most);
     }
     let Ok(mut document) = serde_json::from_slice::<Value>(&data[..size]) else {
         return fuzzer_mutate(data, size, most);
     };
-    for _ in 0..=random.below(3) {
-        let mut at = random.below(count(&document));
-        visit(&mut document, &mut at, &mut |value| change(value, &mut random, words));
-    }
+    let mut at = random.below(count(&document));
+    visit(&mut document, &mut at, &mut |value| change(value, &mut random, words));
     match serde_json::to_vec(&document) {
         Ok(text) if text.len() <= most => {
             data[..text.len()].copy_from_slice(&text);
             text.len()
         }
         _ => fuzzer_mutate(data, size, most),
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap_or(0) % end.max(1)
     }
 }
 
@@ -66,7 +55,7 @@ fn visit(value: &mut Value, at: &mut usize, act: &mut dyn FnMut(&mut Value)) -> 
 
 fn change(value: &mut Value, random: &mut Random, words: &[&str]) {
     let word = words[random.below(words.len())].to_owned();
-    if random.below(4) == 0 {
+    if random.below(16) == 0 {
         *value = fresh(random, word);
         return;
     }
@@ -123,7 +112,7 @@ fn fresh(random: &mut Random, word: String) -> Value {
         5 => json!(-1),
         6 => json!(1.5),
         7 => json!(1e-300),
-        8 => json!(random.0 as f64 / f64::from(u32::MAX) / 1e5),
+        8 => json!(random.below(1 << 50) as f64 / 1e9),
         9 => json!([]),
         10 => json!({}),
         11 => json!([word]),

@@ -81,9 +81,9 @@ fn cpus(hardware: &Hardware) -> Option<u64> {
 fn memory(hardware: &Hardware) -> Option<u64> {
     let memory = &hardware.memory;
     let usable = memory.usable_bytes?.get();
-    let total = memory.total_bytes.map(|total| {
-        total.get().saturating_sub(memory.huge_pages_bytes.unwrap_or(0))
-    });
+    let total = memory
+        .total_bytes
+        .map(|total| total.get().saturating_sub(memory.huge_pages_bytes.unwrap_or(0)));
     let daemon = hardware.daemon.as_ref().and_then(|daemon| daemon.memory_limit_bytes);
     let limits = [total, memory.limit_bytes.map(u64::from), daemon.map(u64::from)];
     let least = limits.into_iter().flatten().fold(usable, u64::min);

@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use detect::root::Root;
+use libfuzzer_sys::fuzzer_mutate;
 use tempfile::TempDir;
+
+use crate::random::Random;
 
 /// Ends a file in the input: no UTF-8 text holds it.
 const END: u8 = 0xff;
@@ -82,7 +85,106 @@ const LINKS: [(&str, &str); 11] = [
 const FOLDERS: [&str; 3] =
     ["sys/devices/pci0/nvme/nvme0/nvme0n1/queue", "sys/devices/system/node/node0", "upper"];
 
-/// A tree in memory that goes away with the process, unless that ends in a crash.
+/// Whole files worth trying.
+const TEXTS: [&str; 40] = [
+    "",
+    "0",
+    "1",
+    "-1",
+    "max",
+    "0-1",
+    "0,1",
+    "1-0",
+    "0-65535",
+    "0-1:1/2",
+    "3",
+    "ffffffff,00000003",
+    "18446744073709551615",
+    "9223372036854775807",
+    "4294967296",
+    "max 100000",
+    "100000 0",
+    "1 9223372036854775807",
+    "250000 100000",
+    "32K",
+    "17179869184M",
+    "Data",
+    "Unified",
+    "inf",
+    "NaN",
+    "0::/",
+    "0::/a",
+    "0::/../..",
+    "0::/a/../a",
+    "5:cpu,memory,cpuset:/a",
+    "4:memory:",
+    "CRYPT-LUKS2-x",
+    "LVM-x",
+    "-",
+    "/upper/image",
+    "/",
+    "/nix/image",
+    "10",
+    "QEMU",
+    "\0\n",
+];
+
+/// Lines of a mount table worth adding.
+const MOUNTS: [&str; 12] = [
+    "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+    "30 1 0:26 /a /sys/fs/cgroup rw - cgroup cgroup rw,cpu,memory,cpuset",
+    "20 1 8:0 / / rw - ext4 /dev/sda rw",
+    "21 1 253:0 / /nix rw - xfs /dev/mapper/x rw",
+    "22 1 7:0 / / rw - squashfs /dev/loop0 rw",
+    "23 1 0:40 / / rw - btrfs /dev/loop0 rw",
+    "24 1 0:9 / /nix rw - overlay overlay rw,upperdir=/upper",
+    "24 1 0:9 / /upper rw - overlay overlay rw,upperdir=/upper",
+    "25 1 0:41 / /nix rw - bcachefs /dev/sda:/dev/nvme0n1 rw",
+    "26 1 259:0 / /upper rw - f2fs /dev/nvme0n1 rw",
+    "27 1 0:50 / /tmp rw - tmpfs tmpfs rw,size=4k",
+    "28 1 0:51 / /net rw - nfs4 server:/export rw",
+];
+
+/// Change one file of an input: any byte of it alike would nearly always be one
+/// of the largest file.
+pub fn mutate(data: &mut [u8], size: usize, most: usize, seed: u32) -> usize {
+    let mut random = Random::new(seed);
+    if random.below(8) == 0 {
+        return fuzzer_mutate(data, size, most);
+    }
+    let mut files: Vec<Vec<u8>> =
+        data[..size].split(|&byte| byte == END).map(<[u8]>::to_vec).collect();
+    let at = random.below(files.len());
+    let path = b'0' + u8::try_from(random.below(PATHS.len())).unwrap_or(0);
+    let text = TEXTS[random.below(TEXTS.len())].as_bytes();
+    match random.below(8) {
+        0 => files.push([&[path], text].concat()),
+        1 => drop(files.swap_remove(at)),
+        2 => files[at] = [files[at].get(..1).unwrap_or(&[path]), text].concat(),
+        3 => files[at].extend([b"\n", text].concat()),
+        4 => {
+            let table = b'4';
+            let line = MOUNTS[random.below(MOUNTS.len())].as_bytes();
+            match files.iter_mut().find(|file| file.first() == Some(&table)) {
+                Some(file) => file.extend([line, b"\n"].concat()),
+                None => files.push([&[table], line, b"\n"].concat()),
+            }
+        }
+        _ => {
+            let length = files[at].len();
+            files[at].resize((length + 64).min(most), 0);
+            let room = files[at].len();
+            let length = fuzzer_mutate(&mut files[at], length.min(room), room);
+            files[at].truncate(length);
+        }
+    }
+    let text = files.join(&END);
+    let length = text.len().min(most);
+    data[..length].copy_from_slice(&text[..length]);
+    length
+}
+
+/// A tree in memory. libFuzzer may end the process without dropping it.
 pub struct Tree {
     folder: TempDir,
     files: Vec<Option<Vec<u8>>>,
@@ -131,5 +233,11 @@ impl Tree {
             *known = wanted.map(<[u8]>::to_vec);
         }
         Root::captured(self.folder.path()).expect("a tree")
+    }
+
+    /// What a file of the tree holds now.
+    pub fn bytes(&self, path: &str) -> Option<&[u8]> {
+        let at = PATHS.iter().position(|known| *known == path)?;
+        self.files[at].as_deref()
     }
 }
