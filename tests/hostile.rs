@@ -86,6 +86,71 @@ fn forbidden_settings_are_refused_whoever_put_them_in() {
     }
 }
 
+/// A captured tree of files; a text that starts with `-> ` makes a link.
+fn captured(files: &[(String, String)]) -> (tempfile::TempDir, Root) {
+    let folder = tempfile::tempdir().expect("folder");
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("parent")).expect("folders");
+        match text.strip_prefix("-> ") {
+            Some(target) => std::os::unix::fs::symlink(target, path).expect("link"),
+            None => std::fs::write(path, text).expect("file"),
+        }
+    }
+    let root = Root::captured(folder.path()).expect("root");
+    (folder, root)
+}
+
+#[test]
+fn trees_made_to_be_slow_or_deep_are_not() {
+    let file = |path: &str, text: String| (path.to_owned(), text);
+    let mounts =
+        "1 0 253:0 / / rw - ext4 /dev/dm-0 rw\n2 1 0:2 / /sys/fs/cgroup rw - cgroup2 c rw\n";
+    // A group deeper than any stack, twenty thousand times all CPUs, devices
+    // that are all made of each other, and files that include each other.
+    let mut files = vec![
+        file("proc/self/mountinfo", mounts.to_owned()),
+        file("proc/self/cgroup", format!("0::{}\n", "/a".repeat(14_656))),
+        file("proc/self/status", format!("Cpus_allowed_list:\t{}\n", "0-8191,".repeat(20_000))),
+        file("sys/devices/system/cpu/online", "0-65535\n".to_owned()),
+        file("sys/fs/cgroup/memory.max", "1073741824\n".to_owned()),
+        file("usr/local/bin/nix", String::new()),
+        file("sys/dev/block/253:0", "-> ../../block/dm-0".to_owned()),
+    ];
+    for device in 0..6 {
+        for member in 0..6 {
+            let slave = format!("sys/block/dm-{device}/slaves/dm-{member}");
+            files.push((slave, format!("-> ../../dm-{member}")));
+        }
+        files.push((format!("sys/class/block/dm-{device}"), format!("-> ../../block/dm-{device}")));
+    }
+    for level in 0..10 {
+        let name = if level == 0 { "nix.conf".to_owned() } else { format!("{level}") };
+        let include = format!("include {}\n", level + 1).repeat(6);
+        files.push((format!("etc/nix/{name}"), include));
+    }
+    let (_folder, root) = captured(&files);
+    let started = std::time::Instant::now();
+    let hardware = detect::run(&root, &detect::Options::default());
+    // Each of them took from several seconds to for ever.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    assert_eq!(hardware.memory.limit_bytes.map(u64::from), Some(1 << 30), "the mount stands in");
+    assert_eq!(hardware.storage.store.expect("a place").disks, None);
+}
+
+#[test]
+fn figures_survive_the_pipe() {
+    let quota = "123.45678901234567";
+    let text = stage::text(&plan()).expect("text");
+    let with_quota = text.replacen("\"quota\": null", &format!("\"quota\": {quota}"), 1);
+    let plan: Plan = stage::parse(with_quota.as_bytes()).expect("a plan");
+    assert!(stage::text(&plan).expect("text").contains(quota));
+    let files = [("proc/loadavg".to_owned(), "inf 0 0 1/1 1\n".to_owned())];
+    let (_folder, root) = captured(&files);
+    let options = detect::Options { live: true, ..detect::Options::default() };
+    assert_eq!(detect::run(&root, &options).live.expect("live").load_1m, None);
+}
+
 proptest! {
     #[test]
     fn whatever_is_rendered_is_settings_and_comments(

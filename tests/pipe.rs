@@ -190,7 +190,7 @@ fn a_kill_at_any_instant_leaves_the_old_file_or_the_new() {
 
 #[test]
 fn a_full_disk_leaves_the_old_file() {
-    if !rustix_is_root() {
+    if !crate::tools::is_root() {
         crate::tools::skip("a full disk needs root to be mounted");
         return;
     }
@@ -205,10 +205,6 @@ fn a_full_disk_leaves_the_old_file() {
     let (said, shown) = (text(&output.stderr), text(&output.stdout));
     assert_eq!(shown, "exit 1\nold\n2\n", "{said}");
     assert_eq!(said, "detect: hardware.json: No space left on device\n");
-}
-
-fn rustix_is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
 #[test]

@@ -93,7 +93,9 @@ fn private(root: &Root, cpus: &CpuSet, info: &CpuInfo) -> Total {
         let told = sparc.iter().filter_map(|(file, shape)| {
             Some((*shape, root.number(format!("{}/{file}", cpu::folder(cpu)))?))
         });
-        for (shape, bytes) in told.chain(info.private_caches.iter().copied()) {
+        for (shape, bytes) in
+            told.chain(info.private_caches.iter().map(|(shape, bytes)| (*shape, *bytes)))
+        {
             add(&mut total, shape, bytes);
         }
     }

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::root::Root;
 
-/// Deeper than any sane chain of includes; Nix itself overflows its stack when
-/// a file includes itself.
-const MOST_INCLUDES: usize = 16;
+/// More files than anyone includes; Nix itself overflows its stack when a file
+/// includes itself.
+const MOST_FILES: usize = 64;
 
 /// What kind of value a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn settings(
     kinds: &[(&str, Kind)],
 ) -> Option<BTreeMap<String, Value>> {
     let mut found = BTreeMap::new();
-    read(root, path, kinds, 0, &mut found)?;
+    read(root, path, kinds, &mut 0, &mut found)?;
     Some(found)
 }
 
@@ -61,10 +61,11 @@ fn read(
     root: &Root,
     path: &Path,
     kinds: &[(&str, Kind)],
-    depth: usize,
+    files: &mut usize,
     found: &mut BTreeMap<String, Value>,
 ) -> Option<()> {
-    if depth > MOST_INCLUDES {
+    *files += 1;
+    if *files > MOST_FILES {
         return None;
     }
     for line in root.read(path)?.lines() {
@@ -72,11 +73,11 @@ fn read(
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words.as_slice() {
             [] => {}
-            ["include", file] => read(root, &beside(path, file), kinds, depth + 1, found)?,
+            ["include", file] => read(root, &beside(path, file), kinds, files, found)?,
             ["!include", file] => {
                 let file = beside(path, file);
                 if root.exists(&file) {
-                    read(root, &file, kinds, depth + 1, found)?;
+                    read(root, &file, kinds, files, found)?;
                 }
             }
             [name, "=", words @ ..] => assign(kinds, name, words, found)?,

@@ -21,7 +21,7 @@ pub struct CpuInfo {
     /// ARM's designs, implementer and part, by CPU.
     pub designs: BTreeMap<usize, (String, String)>,
     /// s390's caches that each CPU has to itself: level, type and bytes.
-    pub private_caches: Vec<((u32, CacheKind), u64)>,
+    pub private_caches: BTreeMap<(u32, CacheKind), u64>,
 }
 
 /// The keys of a CPU's name, best first: x86, `LoongArch`, PowerPC and SPARC,

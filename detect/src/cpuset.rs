@@ -1,9 +1,9 @@
 //! Sets of CPUs, as the kernel writes them: lists (`0-3,8`) and masks
 //! (`ff,00000000`).
 
-/// Above what any kernel is built for (8,192): a larger number is damage, and
+/// What kernels are built for at most (8,192): a larger number is damage, and
 /// believing it would cost memory.
-const MOST_CPUS: usize = 1 << 16;
+const MOST_CPUS: usize = 1 << 13;
 
 /// A set of CPU numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +18,7 @@ impl CpuSet {
     /// (`:N`). A trailing NUL, seen in a real dump, is no CPU.
     pub fn parse_list(text: &str) -> Option<Self> {
         let mut set = Self::default();
+        let mut steps = 0;
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (range, step) = part.split_once(':').unwrap_or((part, "1/1"));
@@ -26,6 +27,11 @@ impl CpuSet {
             let (used, group) = step.split_once('/').unwrap_or(("1", step));
             let (used, group): (usize, usize) = (used.parse().ok()?, group.parse().ok()?);
             if first > last || group == 0 {
+                return None;
+            }
+            // A list that says a CPU many times over is damage too.
+            steps += last - first;
+            if steps > 2 * MOST_CPUS {
                 return None;
             }
             for cpu in (first..=last).filter(|cpu| (cpu - first) % group < used) {
@@ -131,6 +137,7 @@ mod tests {
         assert_eq!(CpuSet::parse_mask("00000000,0000000f"), CpuSet::parse_list("0-3"));
         assert_eq!(CpuSet::parse_mask("xyz"), None);
         assert_eq!(CpuSet::parse_mask(&vec!["0"; 5000].join(",")), None, "too long to be real");
+        assert_eq!(CpuSet::parse_list(&"0-8191,".repeat(20_000)), None, "too often to be real");
     }
 
     #[test]

@@ -6,11 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::hardware::{Disk, Media};
 use crate::root::Root;
 
-/// Deeper than any real stack; damaged trees may lead in circles.
-const MOST_LAYERS: usize = 16;
-
-/// More members than any real volume.
-const MOST_DISKS: usize = 1024;
+/// More devices than any real volume is made of.
+const MOST_DEVICES: usize = 512;
 
 /// What lies below a block device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,19 +57,24 @@ fn by_name(root: &Root, name: &str) -> Option<PathBuf> {
 /// Walk down from the device whose folder in /sys this is.
 pub fn below(root: &Root, folder: &Path) -> Below {
     let mut found = Below::default();
-    descend(root, folder, 0, &mut found);
+    descend(root, folder, &mut Vec::new(), &mut found);
+    // All layers and no ground: a circle.
+    found.hidden |= found.media.is_empty() && found.files.is_empty();
     found.disks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found.disks.dedup();
     found
 }
 
-fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
-    if depth > MOST_LAYERS || found.disks.len() > MOST_DISKS {
+/// `seen` are the devices passed: members may share one, and damaged trees lead
+/// in circles.
+fn descend(root: &Root, folder: &Path, seen: &mut Vec<PathBuf>, found: &mut Below) {
+    if seen.len() > MOST_DEVICES || seen.iter().any(|known| known == folder) {
         return;
     }
+    seen.push(folder.to_owned());
     if root.exists(folder.join("partition")) {
         if let Some(disk) = folder.parent() {
-            descend(root, disk, depth + 1, found);
+            descend(root, disk, seen, found);
         }
         return;
     }
@@ -86,7 +88,7 @@ fn descend(root: &Root, folder: &Path, depth: usize, found: &mut Below) {
     for member in &members {
         let linked = folder.join("slaves").join(member);
         let member = by_name(root, member).unwrap_or_else(|| root.resolve(&linked));
-        descend(root, &member, depth + 1, found);
+        descend(root, &member, seen, found);
     }
     if !members.is_empty() {
         return;

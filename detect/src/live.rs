@@ -26,17 +26,17 @@ pub fn live(root: &Root, storage: &Storage) -> Live {
     Live {
         memory_available_bytes: memory.available_bytes,
         swap_free_bytes: memory.swap_free_bytes,
-        load_1m: load.map(|load| decimal(load.one)),
+        load_1m: load.and_then(|load| decimal(load.one)),
         pressure: Pressure {
             cpu: CpuPressure::from_buf_read(read("cpu").as_bytes())
                 .ok()
-                .map(|p| decimal(p.some.avg60)),
+                .and_then(|p| decimal(p.some.avg60)),
             memory: MemoryPressure::from_buf_read(read("memory").as_bytes())
                 .ok()
-                .map(|p| decimal(p.some.avg60)),
+                .and_then(|p| decimal(p.some.avg60)),
             io: IoPressure::from_buf_read(read("io").as_bytes())
                 .ok()
-                .map(|p| decimal(p.some.avg60)),
+                .and_then(|p| decimal(p.some.avg60)),
         },
         free_bytes: free(&|size| size.f_bavail.saturating_mul(size.f_frsize)),
         free_inodes: free(&|size| size.f_favail),
@@ -44,6 +44,7 @@ pub fn live(root: &Root, storage: &Storage) -> Live {
 }
 
 /// The kernel prints two decimals; as a wider float they would become twelve.
-fn decimal(figure: f32) -> f64 {
-    (f64::from(figure) * 100.0).round() / 100.0
+/// `inf` and `NaN`, which parse as floats, are no figures.
+fn decimal(figure: f32) -> Option<f64> {
+    figure.is_finite().then(|| (f64::from(figure) * 100.0).round() / 100.0)
 }

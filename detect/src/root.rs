@@ -24,6 +24,12 @@ const LARGEST_BYTES: u64 = 16 << 20;
 /// The largest attribute in /sys.
 const PAGE: usize = 4096;
 
+/// `PATH_MAX` of the kernel.
+const LONGEST_PATH: usize = 4096;
+
+/// More names than any path of /proc or /sys has.
+const MOST_NAMES: usize = 256;
+
 /// More links than any real path goes through, as in the kernel.
 const MOST_LINKS: u32 = 40;
 
@@ -209,6 +215,10 @@ impl Root {
     }
 
     fn find(&self, path: &Path) -> io::Result<PathBuf> {
+        // As long as the kernel takes; and each name costs some stack here.
+        if path.as_os_str().len() > LONGEST_PATH || path.components().count() > MOST_NAMES {
+            return Err(ErrorKind::InvalidFilename.into());
+        }
         match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => walk(&self.base, &self.folder(parent)?, Path::new(name)),
             _ => walk(&self.base, &self.base, path),
@@ -217,6 +227,9 @@ impl Root {
 
     /// Where a folder of a captured tree is, found once and then known.
     fn folder(&self, path: &Path) -> io::Result<PathBuf> {
+        if path.components().count() > MOST_NAMES {
+            return Err(ErrorKind::InvalidFilename.into());
+        }
         if let Some(known) = self.folders.borrow().get(path) {
             return Ok(known.clone());
         }

@@ -33,8 +33,8 @@ const REMOTE: [&str; 18] = [
     "drvfs",
 ];
 
-/// Overlays on loops on overlays: deeper is a circle.
-const MOST_MOUNTS: usize = 8;
+/// Overlays on loops on overlays: more than these in all is a circle, or worse.
+const MOST_MOUNTS: usize = 32;
 
 /// Look at the store, the build directory and the temporary directory, which
 /// need not exist yet. What two of them stand on is looked at once.
@@ -74,7 +74,7 @@ fn place(root: &Root, mounts: &[Mount], mount: Option<&Mount>) -> Place {
         place.inodes = NonZeroU64::new(size.f_files);
     }
     let mut below = Some(Below::default());
-    look_below(root, mounts, mount, 0, &mut below);
+    look_below(root, mounts, mount, &mut 0, &mut below);
     if let Some(below) = below {
         place.media = below.media.iter().copied().min().unwrap_or_default();
         place.stack = below.stack;
@@ -91,7 +91,7 @@ fn look_below(
     root: &Root,
     mounts: &[Mount],
     mount: &Mount,
-    depth: usize,
+    passed: &mut usize,
     found: &mut Option<Below>,
 ) {
     let Some(below) = found else { return };
@@ -104,7 +104,8 @@ fn look_below(
         below.media.push(Media::Network);
         return;
     }
-    if depth > MOST_MOUNTS {
+    *passed += 1;
+    if *passed > MOST_MOUNTS {
         *found = None;
         return;
     }
@@ -113,7 +114,7 @@ fn look_below(
     if mount.filesystem == "overlay" {
         let upper = mount.option("upperdir").map(Path::new).filter(|upper| upper.is_absolute());
         match upper.filter(|upper| root.exists(upper)) {
-            Some(upper) => look_at_path(root, mounts, upper, depth, found),
+            Some(upper) => look_at_path(root, mounts, upper, passed, found),
             None => *found = None,
         }
         return;
@@ -134,7 +135,7 @@ fn look_below(
         let files = std::mem::take(&mut member.files);
         let mut member = Some(member);
         for file in files {
-            look_at_path(root, mounts, &file, depth, &mut member);
+            look_at_path(root, mounts, &file, passed, &mut member);
         }
         let (Some(below), Some(member)) = (found.as_mut(), member) else {
             *found = None;
@@ -156,11 +157,11 @@ fn look_at_path(
     root: &Root,
     mounts: &[Mount],
     path: &Path,
-    depth: usize,
+    passed: &mut usize,
     found: &mut Option<Below>,
 ) {
     match mount::covering(mounts, &root.resolve(path)) {
-        Some(mount) => look_below(root, mounts, mount, depth + 1, found),
+        Some(mount) => look_below(root, mounts, mount, passed, found),
         None => *found = None,
     }
 }

@@ -46,7 +46,7 @@ pub fn render(plan: &Plan, form: Form) -> Result<String> {
             comment(&mut output, why);
         }
         let line = format!("{name} = {value}");
-        output.push_str(line.trim_end());
+        output.push_str(line.trim_end_matches(' '));
         output.push('\n');
     }
     Ok(output)
