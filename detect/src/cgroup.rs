@@ -13,6 +13,9 @@ use crate::mount::{self, Mount};
 use crate::number::Cpus;
 use crate::root::Root;
 
+/// More hierarchies than there are controllers, mounted a few times over.
+const MOST_HIERARCHIES: usize = 64;
+
 /// What a group and its ancestors allow; `None` where nothing limits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Allowance {
@@ -99,10 +102,10 @@ fn levels(root: &Root, mounts: &[Mount], controller: &str, path: &str) -> Vec<Pa
         "cpuset" => controller == "cpuset",
         _ => false,
     };
-    let mut visible = mounts.iter().filter(|mount| {
-        matches!(mount.filesystem.as_str(), "cgroup" | "cgroup2" | "cpuset")
-            && mount::covering(mounts, &mount.mount_point) == Some(*mount)
-    });
+    let is_group =
+        |mount: &&Mount| matches!(mount.filesystem.as_str(), "cgroup" | "cgroup2" | "cpuset");
+    let is_visible = |mount: &&Mount| mount::covering(mounts, &mount.mount_point) == Some(*mount);
+    let mut visible = mounts.iter().filter(is_group).take(MOST_HIERARCHIES).filter(is_visible);
     let second = |mount: &&Mount| mount.filesystem == "cgroup2";
     let Some(mount) = visible.clone().find(first).or_else(|| visible.find(second)) else {
         return Vec::new();

@@ -1,10 +1,14 @@
 //! Mounted file systems, and which of them a path is on.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use procfs_core::process::MountInfo;
 
 use crate::root::Root;
+
+/// More mounts than anyone puts on one directory.
+const MOST_STACKED: usize = 64;
 
 /// A mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,15 +116,14 @@ fn tidy(options: impl Iterator<Item = String>) -> Vec<String> {
 pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     // Mounts of another root, and those of /proc/mounts, have no parent here:
     // they count wherever they are.
-    let is_orphan = |mount: &Mount| {
-        mount.parent.is_none_or(|parent| mounts.iter().all(|other| other.id != Some(parent)))
-    };
+    let ids: HashSet<i32> = mounts.iter().filter_map(|mount| mount.id).collect();
+    let is_orphan = |mount: &Mount| mount.parent.is_none_or(|parent| !ids.contains(&parent));
     let mut at: Option<&Mount> = None;
     let prefixes: Vec<&Path> = path.ancestors().collect();
     for prefix in prefixes.into_iter().rev() {
         let here: Vec<&Mount> = mounts.iter().filter(|m| m.mount_point == prefix).collect();
         // Each step goes to another mount here, so that damage is no circle.
-        for _ in 0..here.len() {
+        for _ in 0..here.len().min(MOST_STACKED) {
             let on = at.and_then(|at| at.id);
             let is_next = |mount: &&&Mount| {
                 let is_child = on.is_some() && mount.parent == on && mount.id != on;
