@@ -106,10 +106,12 @@ fn trees_made_to_be_slow_or_deep_are_not() {
     let file = |path: &str, text: String| (path.to_owned(), text);
     let mounts =
         "1 0 253:0 / / rw - ext4 /dev/dm-0 rw\n2 1 0:2 / /sys/fs/cgroup rw - cgroup2 c rw\n";
-    // A group deeper than any stack, twenty thousand times all CPUs, devices
-    // that are all made of each other, and files that include each other.
+    let stacked = (3..9_000).map(|id| format!("{id} {} 0:3 / /nix rw - tmpfs t rw\n", id - 1));
+    // Thousands of mounts on one directory, a group deeper than any stack,
+    // twenty thousand times all CPUs, devices that are all made of each other,
+    // and files that include each other.
     let mut files = vec![
-        file("proc/self/mountinfo", mounts.to_owned()),
+        file("proc/self/mountinfo", mounts.to_owned() + &stacked.collect::<String>()),
         file("proc/self/cgroup", format!("0::{}\n", "/a".repeat(14_656))),
         file("proc/self/status", format!("Cpus_allowed_list:\t{}\n", "0-8191,".repeat(20_000))),
         file("sys/devices/system/cpu/online", "0-65535\n".to_owned()),
@@ -136,6 +138,25 @@ fn trees_made_to_be_slow_or_deep_are_not() {
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     assert_eq!(hardware.memory.limit_bytes.map(u64::from), Some(1 << 30), "the mount stands in");
     assert_eq!(hardware.storage.store.expect("a place").disks, None);
+}
+
+#[test]
+fn what_is_nested_in_a_document_is_bounded() {
+    let nested = |depth: usize| {
+        let value = "[".repeat(depth) + &"]".repeat(depth);
+        let settings = format!("\"settings\": {{\"cores\": {value}}}");
+        let mut hardware =
+            Hardware { nix: Some(detect::hardware::Nix::default()), ..plan().hardware };
+        hardware.notes.clear();
+        let text = stage::text(&hardware).expect("text");
+        stage::parse::<Hardware>(text.replace("\"settings\": {}", &settings).as_bytes())
+    };
+    let hardware = nested(1).expect("a list, as Nix prints them");
+    let text = stage::text(&run(hardware, &Options::default()).expect("a plan")).expect("text");
+    assert!(stage::parse::<Plan>(text.as_bytes()).is_ok(), "the next stage can read it");
+    for depth in [2, 120, 100_000] {
+        assert!(nested(depth).is_err(), "{depth} levels");
+    }
 }
 
 #[test]

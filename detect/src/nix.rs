@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::conf::{self, Kind};
-use crate::hardware::{ConfOwner, Implementation, Nix, Note};
+use crate::hardware::{ConfOwner, Implementation, Nix, Note, is_flat};
 use crate::release::Release;
 use crate::root::Root;
 
@@ -180,6 +180,7 @@ fn select(text: &str) -> BTreeMap<String, Value> {
         .filter_map(|(name, _)| {
             Some(((*name).to_owned(), all.get_mut(*name)?.get_mut("value")?.take()))
         })
+        .filter(|(_, value)| is_flat(value))
         .collect()
 }
 
@@ -290,10 +291,11 @@ mod tests {
 
     #[test]
     fn only_the_settings_that_matter() {
-        let text = r#"{"cores": {"value": 2}, "access-tokens": {"value": {"a": "secret"}}}"#;
+        let text = r#"{"cores": {"value": 2}, "access-tokens": {"value": {"a": "secret"}},
+            "max-jobs": {"value": [[3]]}}"#;
         let settings = select(text);
         assert_eq!(settings.get("cores"), Some(&serde_json::json!(2)));
-        assert_eq!(settings.len(), 1, "no secret gets out");
+        assert_eq!(settings.len(), 1, "no secret gets out, and nothing that Nix does not print");
         assert!(select("no JSON").is_empty());
     }
 }

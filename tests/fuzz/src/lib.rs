@@ -1,7 +1,6 @@
 //! What the fuzz targets share: laws that hold for whatever bytes came in.
 
 pub mod json;
-pub mod known;
 pub mod laws;
 pub mod random;
 pub mod tree;
