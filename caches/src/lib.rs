@@ -1,0 +1,21 @@
+//! Which binary caches are alive, signed and worth asking.
+//!
+//! A cache with a wrong key is skipped in silence, and everything is built; a
+//! malformed key ends every Nix command; a dead cache holds up each path. So a
+//! cache enters a plan only when a key that the user named has signed a narinfo
+//! that it serves for the very path asked for.
+//!
+//! **Invariant:** nothing but a strict Ed25519 check of a narinfo is a proof; no
+//! key is taken from a cache itself; what a cache sends is bounded in size and
+//! time, and what Nix would refuse is refused.
+
+pub mod base64;
+pub mod cli;
+pub mod content;
+pub mod hash;
+pub mod info;
+pub mod inspect;
+pub mod judge;
+pub mod key;
+pub mod narinfo;
+pub mod path;
