@@ -1,37 +1,120 @@
 //! The command line of `caches`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use detect::arguments::Common;
+use detect::root::Root;
 use detect::stage;
 use profile::catalogue::CACHE_KEY;
+use profile::plan::{Plan, Verdict};
 
-use crate::inspect;
+use crate::ask::{WITHIN, ask};
+use crate::config::{Named, questions, read};
+use crate::find::Knowledge;
 use crate::key::{Keys, PublicKey};
+use crate::path::StorePath;
+use crate::verify::{Question, Report};
+use crate::{filter, human, inspect};
 
 const EXAMPLES: &str = "\
 Examples:
-  caches inspect *.narinfo
-  caches inspect --key cache.example.org-1:ZYr…= cache/*.narinfo";
+  detect | profile | caches | nix-conf-write
+  caches --cache https://cache.example=cache.example-1:ZYr…= plan.json
+  caches verify                     is every cache of this machine what it says it is?
+  caches verify --config caches.toml --json
+  caches inspect *.narinfo          what files prove, without a network
 
-/// What to do.
+A cache enters the plan only when a key that you named has signed what it serves.";
+
+/// What to do; without a command, add the proven caches to a plan.
 #[derive(Debug, Parser)]
 #[command(name = "caches", version, about = env!("CARGO_PKG_DESCRIPTION"), after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub filter: Filter,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Ask each cache what it is, and prove its key
+    ///
+    /// Exits with 1 when one of them is not proven.
+    Verify(Verify),
     /// Judge narinfo files, without a network: one JSON object a line
     ///
     /// Exits with 1 when Nix would not take every one of them.
     Inspect(Inspect),
+}
+
+/// Which caches, and what of them.
+#[derive(Args, Debug)]
+pub struct Which {
+    /// Caches and their keys in a file, besides the machine's
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// A cache and a key that you say is its own, besides the machine's
+    #[arg(long, value_name = "URL=KEY", value_parser = Named::parse)]
+    pub cache: Vec<Named>,
+
+    /// A store path to ask for, when none is known that the cache has
+    #[arg(long, value_name = "PATH")]
+    pub path: Vec<String>,
+
+    /// Seconds for all caches together
+    #[arg(long, value_name = "SECONDS", default_value_t = WITHIN.as_secs())]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+}
+
+/// The filter: Plan in, Plan out.
+#[derive(Args, Debug)]
+pub struct Filter {
+    /// The plan; stdin when it is absent or -
+    #[arg(value_name = "PLAN")]
+    pub input: Option<PathBuf>,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub which: Which,
+
+    /// Ask nobody: keep what the plan and the machine have
+    #[arg(long)]
+    pub offline: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What to verify.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// A plan whose caches to ask; without one, this machine's; - is stdin
+    #[arg(value_name = "PLAN")]
+    pub input: Option<PathBuf>,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub which: Which,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// What to judge, by which keys.
@@ -62,8 +145,81 @@ impl Cli {
     /// Do it.
     pub fn run(self) -> Result<()> {
         match self.command {
-            Command::Inspect(command) => command.run(),
+            None => self.filter.run(),
+            Some(Command::Verify(command)) => command.run(),
+            Some(Command::Inspect(command)) => command.run(),
         }
+    }
+}
+
+impl Which {
+    fn questions(&self, plan: &Plan) -> Result<Vec<Question>> {
+        let mut named = match &self.config {
+            Some(path) => read(path)?,
+            None => Vec::new(),
+        };
+        named.extend(self.cache.iter().cloned());
+        questions(plan, &named)
+    }
+
+    fn ask(&self, plan: &Plan, questions: &[Question]) -> Result<Vec<Report>> {
+        let store_dir = store_dir(plan);
+        let named = self.path.iter().map(|path| StorePath::parse_full(path, store_dir));
+        let named = named.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+        let knowledge = Knowledge::of_this_machine(named);
+        ask(questions, knowledge, store_dir, Duration::from_secs(self.timeout))
+    }
+}
+
+fn store_dir(plan: &Plan) -> &str {
+    let nix = plan.hardware.nix.as_ref();
+    nix.and_then(|nix| nix.store_dir.as_deref()).unwrap_or("/nix/store")
+}
+
+impl Filter {
+    fn run(self) -> Result<()> {
+        self.common.apply_color();
+        let mut plan: Plan = stage::read(self.input.as_deref())?;
+        let questions = self.which.questions(&plan)?;
+        if self.offline {
+            filter::keep(&mut plan, &questions, "caches were not asked, as you wished");
+        } else {
+            let reports = self.which.ask(&plan, &questions)?;
+            if !reports.is_empty() && reports.iter().all(|report| report.is_unreachable) {
+                let why = "no cache can be reached, so nothing about caches was changed";
+                filter::keep(&mut plan, &questions, why);
+            } else {
+                filter::apply(&mut plan, &questions, &reports);
+            }
+        }
+        stage::write(&plan, &self.common)?;
+        let own = plan.notes.iter().filter(|note| note.id.starts_with("cache-"));
+        self.common.tell(&own.cloned().collect::<Vec<_>>());
+        Ok(())
+    }
+}
+
+impl Verify {
+    fn run(self) -> Result<()> {
+        self.common.apply_color();
+        let plan = if let Some(path) = &self.input {
+            stage::read(Some(path))?
+        } else {
+            let hardware = detect::run(&Root::live(), &detect::Options::default());
+            profile::run(hardware, &profile::Options::default())?
+        };
+        let questions = self.which.questions(&plan)?;
+        let reports = self.which.ask(&plan, &questions)?;
+        if self.json {
+            stage::write(&reports, &self.common)?;
+        } else {
+            stage::write_human(&human::table(&reports), &self.common)?;
+        }
+        let unproven = reports.iter().filter(|report| report.verdict != Verdict::Verified).count();
+        if unproven > 0 {
+            bail!("{unproven} of {} are not proven", reports.len());
+        }
+        Ok(())
     }
 }
 

@@ -54,7 +54,7 @@ pub fn inspect(file: &str, text: &[u8], keys: &Keys, store_dir: &str) -> Finding
         .map_err(|malformed| malformed.to_string())
         .and_then(|info| judge(&info, keys, store_dir));
     let (verdict, why) = match judged {
-        Ok(Judgement { verdict, why }) => (Inspected::Read(verdict), why),
+        Ok(Judgement { verdict, why, .. }) => (Inspected::Read(verdict), why),
         Err(why) => (Inspected::Malformed(Malformed::Malformed), why),
     };
     Finding { file: file.to_owned(), verdict, why: why.replace(char::is_control, " ") }

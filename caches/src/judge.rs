@@ -2,7 +2,7 @@
 
 use profile::plan::Verdict;
 
-use crate::key::Keys;
+use crate::key::{Keys, PublicKey};
 use crate::narinfo::NarInfo;
 
 /// Bytes of an Ed25519 signature.
@@ -15,6 +15,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, on one line.
     pub why: String,
+    /// The key that signed, where one did.
+    pub key: Option<PublicKey>,
 }
 
 /// Judge what a narinfo proves, by these keys; an error for what Nix refuses
@@ -30,16 +32,17 @@ pub fn judge(info: &NarInfo, keys: &Keys, store_dir: &str) -> Result<Judgement, 
             return Err(format!("Sig by {name}: {size} bytes instead of {SIGNATURE_SIZE}"));
         };
         let kind = if key.signed(fingerprint.as_bytes(), &bytes) { &mut good } else { &mut bad };
-        kind.get_or_insert(&signature.name);
+        kind.get_or_insert(key);
     }
-    let judgement = |verdict, why: String| Ok(Judgement { verdict, why });
-    if let Some(name) = good {
+    let judgement = |verdict, why: String| Ok(Judgement { verdict, why, key: None });
+    if let Some(key) = good {
         let order = if info.is_sorted {
             ""
         } else {
             "; its references are not sorted, which other clients than Nix do not forgive"
         };
-        return judgement(Verdict::Verified, format!("signed by {name}{order}"));
+        let why = format!("signed by {}{order}", key.name);
+        return Ok(Judgement { verdict: Verdict::Verified, why, key: Some(key.clone()) });
     }
     let claim = match &info.content_address {
         Some(address) if address.makes(info, store_dir) => {
@@ -49,9 +52,10 @@ pub fn judge(info: &NarInfo, keys: &Keys, store_dir: &str) -> Result<Judgement, 
         Some(_) => "; it claims to be content-addressed, but its path is another",
         None => "",
     };
-    if let Some(name) = bad {
+    if let Some(key) = bad {
         let why = format!(
-            "the signature by {name} is not by that key: the key was changed, or the narinfo was"
+            "the signature by {} is not by that key: the key was changed, or the narinfo was",
+            key.name
         );
         return judgement(Verdict::BadSignature, why + claim);
     }

@@ -101,12 +101,22 @@ impl Keys {
     /// Take keys in the order in which they are configured.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
         let mut taken = Self::default();
+        taken.add(keys);
+        taken
+    }
+
+    /// Take more keys, after those there are.
+    pub fn add(&mut self, keys: impl IntoIterator<Item = PublicKey>) {
         for key in keys {
-            if taken.find(&key.name).is_none() {
-                taken.0.push(key);
+            if self.find(&key.name).is_none() {
+                self.0.push(key);
             }
         }
-        taken
+    }
+
+    /// The keys in use, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+        self.0.iter()
     }
 
     /// The key of this name.

@@ -9,13 +9,21 @@
 //! key is taken from a cache itself; what a cache sends is bounded in size and
 //! time, and what Nix would refuse is refused.
 
+pub mod address;
+pub mod ask;
 pub mod base64;
 pub mod cli;
+pub mod client;
+pub mod config;
 pub mod content;
+pub mod filter;
+pub mod find;
 pub mod hash;
+pub mod human;
 pub mod info;
 pub mod inspect;
 pub mod judge;
 pub mod key;
 pub mod narinfo;
 pub mod path;
+pub mod verify;

@@ -1,0 +1,88 @@
+//! What proofs make of a plan.
+
+use detect::hardware::Note;
+use profile::plan::{Cache, Plan, Setting, Value, Verdict};
+
+use crate::config::trusted_keys;
+use crate::verify::{Question, Report};
+
+/// The settings that this stage owns.
+pub const OWNED: [&str; 2] = ["extra-substituters", "extra-trusted-public-keys"];
+
+/// Put what was found into a plan: proven caches as settings, everything as a
+/// record of it, and what people should know as notes.
+pub fn apply(plan: &mut Plan, questions: &[Question], reports: &[Report]) {
+    plan.notes.retain(|note| !note.id.starts_with("cache-"));
+    plan.caches = reports.iter().map(record).collect();
+    let trusted = trusted_keys(plan.hardware.nix.as_ref());
+    let mut urls = Vec::new();
+    let mut keys = Vec::new();
+    for (question, report) in questions.iter().zip(reports) {
+        plan.notes.extend(note(question, report));
+        let Some(key) = report.key.as_ref().filter(|_| report.verdict == Verdict::Verified) else {
+            continue;
+        };
+        if !question.is_configured {
+            urls.push(report.url.clone());
+        }
+        let is_trusted = trusted.iter().any(|known| known.to_string() == *key);
+        if !is_trusted && !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    let why = "each of them served a path that its own key had signed";
+    set(plan, OWNED[0], urls, why);
+    set(plan, OWNED[1], keys, "each of them signed what its cache served when it was asked");
+}
+
+/// Nobody could be asked: keep what there is, and say so.
+pub fn keep(plan: &mut Plan, questions: &[Question], why: &str) {
+    plan.notes.retain(|note| !note.id.starts_with("cache-"));
+    plan.notes.push(Note::info("cache-not-asked", why));
+    if plan.caches.is_empty() {
+        plan.caches = questions
+            .iter()
+            .map(|question| Cache {
+                url: question.cache.to_string(),
+                key: None,
+                verdict: None,
+                priority: None,
+                latency_seconds: None,
+            })
+            .collect();
+    }
+}
+
+fn set(plan: &mut Plan, name: &str, words: Vec<String>, why: &str) {
+    if words.is_empty() {
+        plan.settings.remove(name);
+        return;
+    }
+    let setting =
+        Setting { value: Value::List(words), why: why.to_owned(), stage: "caches".to_owned() };
+    plan.settings.insert(name.to_owned(), setting);
+}
+
+fn record(report: &Report) -> Cache {
+    Cache {
+        url: report.url.clone(),
+        key: report.key.clone(),
+        verdict: Some(report.verdict),
+        priority: report.priority.and_then(|priority| u32::try_from(priority).ok()),
+        latency_seconds: report.latency_seconds,
+    }
+}
+
+/// What people should know of a cache.
+fn note(question: &Question, report: &Report) -> Option<Note> {
+    let Report { url, verdict, why, .. } = report;
+    if *verdict == Verdict::Verified {
+        return None;
+    }
+    let text = if question.is_configured {
+        format!("{url}, which this machine asks: {why}")
+    } else {
+        format!("{url} is left out: {why}")
+    };
+    Some(Note::warning("cache-unproven", text))
+}
