@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::conf::{self, Kind};
-use crate::hardware::{ConfOwner, Implementation, Nix, Note, is_flat};
+use crate::flat;
+use crate::hardware::{ConfOwner, Implementation, Nix, Note};
 use crate::release::Release;
 use crate::root::Root;
 
@@ -180,7 +181,7 @@ fn select(text: &str) -> BTreeMap<String, Value> {
         .filter_map(|(name, _)| {
             Some(((*name).to_owned(), all.get_mut(*name)?.get_mut("value")?.take()))
         })
-        .filter(|(_, value)| is_flat(value))
+        .filter(|(_, value)| flat::is_flat(value))
         .collect()
 }
 
