@@ -10,16 +10,17 @@ let
   plan = import ./plan.nix { inherit lib; } cfg.plan;
 
   # As in module.nix.
-  below = root: map (definition: definition.${root} or { }) plan.darwin;
+  definitions = lib.optionals cfg.enable plan.darwin;
+  below = root: map (definition: definition.${root} or { }) definitions;
 in
 {
   options = import ./options.nix { inherit lib; };
 
-  config = lib.mkIf cfg.enable {
+  config = {
     # Without it something else owns nix.conf, as Determinate Nix does, and
     # every option of nix is an error.
     nix = lib.mkIf config.nix.enable (lib.mkMerge (below "nix"));
     nixpkgs = lib.mkMerge (below "nixpkgs");
-    warnings = plan.warnings pkgs.stdenv.hostPlatform.system;
+    warnings = lib.optionals cfg.enable (plan.warnings pkgs.stdenv.hostPlatform.system);
   };
 }

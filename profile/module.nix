@@ -10,7 +10,8 @@ let
   plan = import ./plan.nix { inherit lib; } cfg.plan;
 
   # Where plans define options. Which options a module defines must be known
-  # before any is read, the one that names the plan among them.
+  # before any is read, the one that names the plan among them; and mkIf would
+  # not keep a plan from being read for that.
   roots = [
     "boot"
     "fileSystems"
@@ -19,15 +20,13 @@ let
     "systemd"
     "zramSwap"
   ];
-  below = root: map (definition: definition.${root} or { }) plan.nixos;
+  definitions = lib.optionals cfg.enable plan.nixos;
+  below = root: map (definition: definition.${root} or { }) definitions;
 in
 {
   options = import ./options.nix { inherit lib; };
 
-  config = lib.mkIf cfg.enable (
-    lib.genAttrs roots (root: lib.mkMerge (below root))
-    // {
-      warnings = plan.warnings pkgs.stdenv.hostPlatform.system;
-    }
-  );
+  config = lib.genAttrs roots (root: lib.mkMerge (below root)) // {
+    warnings = lib.optionals cfg.enable (plan.warnings pkgs.stdenv.hostPlatform.system);
+  };
 }

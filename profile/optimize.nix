@@ -26,15 +26,19 @@ let
     else if !(package ? overrideAttrs) then
       throw "nixpace: optimize: ${name} is no package that can be changed"
     else
-      package.overrideAttrs (
-        old:
-        {
-          # A package that turns it off breaks with it.
-          enableParallelBuilding = old.enableParallelBuilding or true;
-        }
-        # A variable may be said in one of two places; nixpkgs refuses both.
-        // (if old ? ${variable} then flags old else { env = (old.env or { }) // flags (old.env or { }); })
-      );
+      package.overrideAttrs change;
+
+  change =
+    old:
+    let
+      env = old.env or { };
+    in
+    {
+      # A package that turns it off breaks with it.
+      enableParallelBuilding = old.enableParallelBuilding or true;
+    }
+    # A variable is said in one of two places; nixpkgs refuses one in both.
+    // (if old ? ${variable} then flags old else { env = env // flags env; });
 in
 builtins.listToAttrs (
   map (name: {

@@ -31,7 +31,8 @@ let
   # that ends with a dot stands for all below it.
   allowed = builtins.fromJSON (builtins.readFile ./allowed.json);
   isAllowed =
-    names: name: any (known: name == known || lib.hasSuffix "." known && lib.hasPrefix known name) names;
+    names: name:
+    any (known: name == known || lib.hasSuffix "." known && lib.hasPrefix known name) names;
 
   # Text that neither nix.conf, nor a unit, nor a shell reads as more than text.
   isPlain = value: isString value && match "[][A-Za-z0-9 ._~:/?=%+@,*-]*" value != null;
@@ -41,11 +42,17 @@ let
   # all; nothing but its priority may follow its address, since ?trusted=1 would
   # turn its signatures off.
   proven = filter (cache: cache.verdict or null == "verified") (plan.caches or [ ]);
-  place = url: head (match "([^?]*[^/?])/?([?]priority=[0-9]+)?" url ++ [ null ]);
+  place =
+    url:
+    let
+      found = match "([^?]*[^/?])/?([?]priority=[0-9]+)?" url;
+    in
+    if found == null then "" else head found;
   isProven = {
     substituters =
       url:
-      elem (place url) ([ "https://cache.nixos.org" ] ++ map (cache: place cache.url) proven);
+      place url != ""
+      && elem (place url) ([ "https://cache.nixos.org" ] ++ map (cache: place cache.url) proven);
     trusted-public-keys =
       key:
       elem key (
@@ -54,7 +61,8 @@ let
       );
   };
   base = name: if lib.hasPrefix "extra-" name then lib.removePrefix "extra-" name else name;
-  isTrue = name: value: all (isProven.${base name} or (_: true)) (if isList value then value else [ value ]);
+  isTrue =
+    name: value: all (isProven.${base name} or (_: true)) (if isList value then value else [ value ]);
 
   # Components of an option's path, of which some are quoted:
   # fileSystems."/nix/var/nix/builds".fsType
@@ -99,7 +107,9 @@ let
       && all (name: match "[A-Za-z_][A-Za-z0-9_'-]*" name != null) optimize.packages;
   checked =
     if plan.version or null != 1 then
-      throw "nixpace: ${toString file}: version ${builtins.toJSON (plan.version or null)}, but 1 is all that is known"
+      throw "nixpace: ${toString file}: version ${
+        builtins.toJSON (plan.version or null)
+      }, but 1 is all that is known"
     else if found != [ ] then
       throw "nixpace: ${toString file}: ${concatStringsSep "; " found}"
     else
@@ -111,7 +121,12 @@ let
   # conflict.
   define =
     name: setting:
-    if elem name [ "substituters" "trusted-public-keys" ] then
+    if
+      elem name [
+        "substituters"
+        "trusted-public-keys"
+      ]
+    then
       setting.value
     else if name == "nix.nrBuildUsers" then
       lib.mkOverride 900 setting.value
@@ -138,6 +153,7 @@ in
     let
       planned = checked.hardware.system or null;
     in
-    lib.optional (planned != null && planned != system)
-      "nixpace: ${toString file} is a plan for ${planned}, and this is ${system}";
+    lib.optional (
+      planned != null && planned != system
+    ) "nixpace: ${toString file} is a plan for ${planned}, and this is ${system}";
 }

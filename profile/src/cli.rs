@@ -52,8 +52,9 @@ pub struct ProfileCli {
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub reserve_memory: Option<u64>,
 
-    /// Build these packages of nixpkgs for this machine's CPU; no binary cache
-    /// then has them, nor anything that depends on them
+    /// Build these packages of nixpkgs for this machine's CPU, by an overlay that
+    /// NixOS and nix-darwin take from the plan; no binary cache then has them, nor
+    /// anything that depends on them
     #[arg(long, value_name = "PKG", value_delimiter = ',', num_args = 1, value_parser = package)]
     pub optimize: Vec<String>,
 

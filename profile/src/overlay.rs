@@ -147,23 +147,19 @@ pub(crate) fn decide(
 }
 
 /// The overlay as a Nix expression that stands for itself, to be an element of
-/// `nixpkgs.overlays`: in parentheses, without a newline at its end.
-pub fn render(optimize: &Optimize) -> String {
-    let mut overlay = String::new();
-    for line in OVERLAY.lines() {
-        if !line.is_empty() {
-            overlay.push_str("    ");
-            overlay.push_str(line);
-        }
-        overlay.push('\n');
-    }
-    let names: Vec<String> =
-        optimize.packages.0.iter().map(|name| format!("      \"{name}\"")).collect();
-    format!(
-        "(\n  (\n{overlay}  )\n  {{\n    arch = \"{}\";\n    packages = [\n{}\n    ];\n  }}\n)",
-        optimize.arch.name(),
-        names.join("\n")
-    )
+/// `nixpkgs.overlays`: in parentheses, formatted for a line that starts with
+/// `indent` spaces, which are not written, nor is a newline at its end.
+pub fn render(optimize: &Optimize, indent: usize) -> String {
+    let mut lines = vec!["(".to_owned(), "  (".to_owned()];
+    lines.extend(OVERLAY.lines().map(|line| format!("    {line}")));
+    lines.extend(["  )", "  {"].map(str::to_owned));
+    lines.push(format!("    arch = \"{}\";", optimize.arch.name()));
+    lines.push("    packages = [".to_owned());
+    lines.extend(optimize.packages.0.iter().map(|name| format!("      \"{name}\"")));
+    lines.extend(["    ];", "  }", ")"].map(str::to_owned));
+    let margin = " ".repeat(indent);
+    let lines = lines.iter().map(|line| format!("{margin}{line}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n").trim_start().to_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-# The options of nix-darwin that plans define. Where it does not manage Nix,
-# reading any of them is an error.
-{ config, lib, ... }:
+# The options of nix-darwin that plans define, with their types and defaults.
+{ lib, ... }:
 let
   inherit (lib) mkOption types;
   option = type: default: mkOption { inherit type default; };

@@ -73,8 +73,7 @@ let
       throw "The option `${path}${head unknown}' does not exist"
     else
       mapAttrs (
-        name: option:
-        (if isType "option" option then value else tree) "${path}${name}." option (at name)
+        name: option: (if isType "option" option then value else tree) "${path}${name}." option (at name)
       ) options;
 
   value =
@@ -107,7 +106,12 @@ let
     else
       type.merge path values;
 
-  one = path: values: if all (value: value == head values) values then head values else throw "The option `${path}' has conflicting definition values";
+  one =
+    path: values:
+    if all (value: value == head values) values then
+      head values
+    else
+      throw "The option `${path}' has conflicting definition values";
   type = name: check: {
     inherit name check;
     merge = one;
@@ -217,6 +221,7 @@ let
         builtins.genList (index: index) (length path)
       );
     optional = condition: value: if condition then [ value ] else [ ];
+    optionals = condition: list: if condition then list else [ ];
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     hasSuffix =
       suffix: text:

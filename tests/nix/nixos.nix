@@ -1,7 +1,7 @@
 # The options of NixOS that plans define, with their types, their defaults and
 # what NixOS itself defines of them. They have been the same for years, but for
 # nix.gc.dates, which was a string and may now be a list too.
-{ config, lib, ... }:
+{ lib, ... }:
 let
   inherit (lib) mkOption types;
   option = type: default: mkOption { inherit type default; };

@@ -83,7 +83,7 @@ proptest! {
         let Ok(packages) = Packages::try_from(names) else { return Ok(()) };
         let mut notes = Vec::new();
         let optimize = decide(&at_level(Some("x86-64-v2")), packages, &mut notes).expect("v2");
-        let text = render(&optimize);
+        let text = render(&optimize, 2);
         let (_, list) = text.split_once("packages = [\n").expect("a list");
         let plain = |c: char| c.is_ascii_alphanumeric() || "_'-\" \n];})".contains(c);
         prop_assert!(list.chars().all(plain), "{}", list);
