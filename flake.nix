@@ -51,7 +51,7 @@
           app = program: {
             type = "app";
             program = "${nixpace pkgs}/bin/${program}";
-            meta = { inherit (nixpace pkgs) description; };
+            meta = { inherit ((nixpace pkgs).meta) description; };
           };
         in
         eachProgram pkgs app // { default = app "detect"; }

@@ -48,11 +48,12 @@ let
       found = match "([^?]*[^/?])/?([?]priority=[0-9]+)?" url;
     in
     if found == null then "" else head found;
-  isProven = {
+  isProven = rec {
     substituters =
       url:
       place url != ""
       && elem (place url) ([ "https://cache.nixos.org" ] ++ map (cache: place cache.url) proven);
+    trusted-substituters = substituters;
     trusted-public-keys =
       key:
       elem key (
@@ -101,32 +102,32 @@ let
     ++ lib.optional (!isOptimizable (plan.optimize or null)) "optimize: no plain names and level";
   isOptimizable =
     optimize:
-    optimize == null
-    ||
-      match "x86-64-v[234]" optimize.arch != null
-      && all (name: match "[A-Za-z_][A-Za-z0-9_'-]*" name != null) optimize.packages;
+    optimize == null || match "x86-64-v[234]" optimize.arch != null && all isPackage optimize.packages;
+  # As `profile --optimize` takes them.
+  isPackage =
+    name:
+    match "[A-Za-z_][A-Za-z0-9_'-]*" name != null && match ".*[Ss][Tt][Dd][Ee][Nn][Vv].*" name == null;
+  refuse = why: throw "nixpace: ${toString file}: ${why}";
+  version = builtins.toJSON (plan.version or null);
   checked =
-    if plan.version or null != 1 then
-      throw "nixpace: ${toString file}: version ${
-        builtins.toJSON (plan.version or null)
-      }, but 1 is all that is known"
+    if version != "1" then
+      refuse "version ${version}, but 1 is all that is known"
     else if found != [ ] then
-      throw "nixpace: ${toString file}: ${concatStringsSep "; " found}"
+      refuse (concatStringsSep "; " found)
     else
       plan;
 
-  # Whatever the user says wins over a plan. NixOS itself adds its cache to these
-  # lists at the usual priority and would win too, so a plan adds to them as well;
-  # and it has a default of its own for the last one, which must not be a
-  # conflict.
+  # NixOS adds its own cache to these lists, at a priority that wins over a
+  # default, so a plan adds to them too; and it has a default of its own for
+  # nrBuildUsers, with which ours must not be in conflict. Else whatever anyone
+  # says wins over a plan.
+  lists = [
+    "substituters"
+    "trusted-public-keys"
+  ];
   define =
     name: setting:
-    if
-      elem name [
-        "substituters"
-        "trusted-public-keys"
-      ]
-    then
+    if elem name lists then
       setting.value
     else if name == "nix.nrBuildUsers" then
       lib.mkOverride 900 setting.value

@@ -1,6 +1,7 @@
 //! The flake and all Nix files: what they offer, and how they look.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use detect::release::Release;
@@ -81,6 +82,51 @@ fn the_flake_offers_everything_on_every_system() {
         for name in ["nixosModules", "darwinModules", "overlays"] {
             assert!(outputs.contains(&json!(name)), "{name}");
         }
+    }
+}
+
+/// Make flakes of as much of nixpkgs as ours uses, and of our Nix files alone:
+/// what Nix copies to its store each time is then small.
+fn flakes(folder: &Path) -> [String; 2] {
+    let copy = |what: &[&str], into: &str| {
+        let into = folder.join(into);
+        fs::create_dir(&into).expect("folder");
+        let list = "git ls-files -z --cached --others --exclude-standard -- \"$@\" |
+            xargs -0 cp --parents --target-directory=\"$0\"";
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", list]).arg(&into).args(what);
+        let status = command.current_dir(workspace()).status();
+        assert!(status.is_ok_and(|status| status.success()));
+        format!("path:{}", into.display())
+    };
+    let nixpkgs = copy(&["tests/nix/*.nix"], "nixpkgs");
+    let outputs = "{ outputs = _: import ./tests/nix/nixpkgs.nix; }\n";
+    fs::write(folder.join("nixpkgs/flake.nix"), outputs).expect("written");
+    [nixpkgs, copy(&["*.nix", "*.json", "*.toml", "*.lock", "tests/main.rs", "xtask"], "nixpace")]
+}
+
+#[test]
+fn nix_shows_the_flake() {
+    for nix in real_nix() {
+        let folder = tempfile::tempdir_in("/tmp").expect("folder");
+        let [nixpkgs, own] = flakes(folder.path());
+        let output = Command::new(nix.bin.join("nix"))
+            .args(["--extra-experimental-features", "nix-command flakes", "flake", "show"])
+            .args(["--json", "--no-write-lock-file", "--override-input", "nixpkgs"])
+            .args([nixpkgs, own])
+            .env("HOME", folder.path())
+            .env("NIX_REMOTE", format!("local?root={}", folder.path().join("root").display()))
+            .env_remove("NIX_CONFIG")
+            .output()
+            .expect("Nix runs");
+        // Nix leaves its store unwritable.
+        let _ = Command::new("chmod").args(["-R", "u+w"]).arg(folder.path()).status();
+        let errors = text(&output.stderr);
+        assert!(output.status.success(), "Nix {}: {errors}", nix.version);
+        let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(shown["apps"]["x86_64-linux"]["default"]["type"], json!("app"), "{shown}");
+        assert_eq!(shown["nixosModules"]["default"]["type"], json!("nixos-module"), "{shown}");
+        assert_eq!(shown["overlays"]["default"]["type"], json!("nixpkgs-overlay"), "{shown}");
     }
 }
 

@@ -250,14 +250,16 @@ fn a_plan_that_asks_for_more_is_refused_whole() {
     for url in ["https://b.example", "https://cache.nixos.org?trusted=1", "http://cache.nixos.org"]
     {
         refused("/settings", "substituters", urls(url), "no proof for a cache or key");
+        refused("/settings", "trusted-substituters", urls(url), "no proof for a cache or key");
         refused("/settings", "extra-substituters", urls(url), "no proof for a cache or key");
     }
     refused("/settings", "extra-trusted-public-keys", urls("a:A"), "no proof for a cache or key");
-    let optimize = json!({"arch": "x86-64-v3", "packages": ["${x}"], "why": ""});
-    cases.push((
-        changed(laptop(), "", "optimize", &optimize),
-        "optimize: no plain names".to_owned(),
-    ));
+    let plan_of = |arch: &str, name: &str| {
+        changed(laptop(), "", "optimize", &json!({"arch": arch, "packages": [name], "why": ""}))
+    };
+    for (arch, name) in [("x86-64-v3", "${x}"), ("x86-64-v3", "gccStdenv"), ("native", "hello")] {
+        cases.push((plan_of(arch, name), "optimize: no plain names".to_owned()));
+    }
     cases.push((changed(laptop(), "", "version", &json!(2)), "version 2, but 1".to_owned()));
 
     let mut plans = Plans::new();

@@ -76,12 +76,25 @@ let
             call = import file;
           in
           call (builtins.intersectAttrs (builtins.functionArgs call) self // own);
-        runCommand = name: _: _: { inherit name; };
-        mkShell = attrs: builtins.deepSeq attrs.packages { name = "shell"; };
+        runCommand =
+          name: _: _:
+          tool name;
+        mkShell = attrs: builtins.seq (map (package: package.drvPath) attrs.packages) (tool "shell");
       }
-      // lib.genAttrs [ "cargo-nextest" "clippy" "installShellFiles" "just" "nixfmt" "rustfmt" ] (
-        name: name
-      );
+      // lib.genAttrs [
+        "cargo-nextest"
+        "clippy"
+        "installShellFiles"
+        "just"
+        "nixfmt"
+        "rustfmt"
+      ] tool;
+      tool =
+        name:
+        derivation {
+          inherit name system;
+          builder = "/bin/sh";
+        };
     in
     self;
 in
