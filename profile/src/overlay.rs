@@ -5,6 +5,11 @@
 //! was not asked for by name. A whole platform (`hostPlatform.gcc.arch`) or a
 //! changed `stdenv` would build the world anew, and are not offered.
 //!
+//! The packages do not require the system feature `gccarch-…`, as those of such
+//! a platform do: `NixOS` would have to be switched to a nix.conf that has the
+//! feature before it could build the configuration that sets it. Any builder
+//! compiles them; only the tests that some run need a CPU of the level.
+//!
 //! **Invariant:** the text written depends on nothing but checked names and a
 //! level; the overlay itself is one committed file, `optimize.nix`, that the
 //! Nix modules import and [`render`] copies.
@@ -132,7 +137,9 @@ pub(crate) fn decide(
     let Some(arch) = Arch::of(hardware) else {
         let why = match hardware.cpu.isa_level.as_deref() {
             Some(level) => format!("{level} is what packages are built for anyway"),
-            None => "only levels of x86-64 can be built for, and this CPU's is unknown".to_owned(),
+            None => {
+                "only levels of x86-64 can be built for, and none is known of this CPU".to_owned()
+            }
         };
         notes.push(Note::warning("optimize-not-planned", format!("not optimised: {names}: {why}")));
         return None;
