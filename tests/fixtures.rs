@@ -14,7 +14,8 @@ use profile::plan::Plan;
 
 use crate::tools::workspace;
 
-fn fixtures() -> Vec<PathBuf> {
+/// The captured trees.
+pub(crate) fn fixtures() -> Vec<PathBuf> {
     let folder = workspace().join("tests/fixtures");
     let entries = fs::read_dir(folder).expect("tests/fixtures");
     let mut trees: Vec<PathBuf> = entries.map(|entry| entry.expect("entry").path()).collect();
@@ -23,8 +24,15 @@ fn fixtures() -> Vec<PathBuf> {
     trees
 }
 
+/// What follows from a captured tree.
+pub(crate) fn plan_for(tree: &Path, options: &profile::Options) -> Plan {
+    let root = Root::captured(tree).expect("a tree");
+    let hardware = detect::run(&root, &detect::Options::default());
+    profile::run(hardware, options).expect("a plan")
+}
+
 /// Compare with the file beside the tree, or write it.
-fn expect(tree: &Path, extension: &str, text: &str) {
+pub(crate) fn expect(tree: &Path, extension: &str, text: &str) {
     let path = tree.with_extension(extension);
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, text).expect("written");

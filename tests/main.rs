@@ -4,12 +4,16 @@
 mod confined;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
+/// The flake and all Nix files: what they offer, and how they look.
+mod flake;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;
 /// Limits put on a process are seen, and the plan keeps to them.
 mod live;
 /// What other machines are, by what others wrote down about them.
 mod machines;
+/// What the Nix modules and the overlay are to real Nix.
+mod modules;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.

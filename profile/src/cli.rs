@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::Parser;
 use detect::arguments::Common;
 use detect::release::Release;
+use detect::report::Usage;
 
 use crate::Options;
 use crate::conf::Form;
+use crate::overlay::package;
 use crate::plan::Workload;
 
 const PROFILE_EXAMPLES: &str = "\
@@ -15,7 +18,8 @@ Examples:
   detect | profile                      a plan for this machine
   detect | profile --explain            the same, for people
   profile --for-nix 2.8 machine.json    for another machine's Nix
-  profile --workload ci --reserve-memory 2G machine.json";
+  profile --workload ci --reserve-memory 2G machine.json
+  profile --optimize ffmpeg,zstd machine.json";
 
 const WRITE_EXAMPLES: &str = "\
 Examples:
@@ -48,6 +52,12 @@ pub struct ProfileCli {
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub reserve_memory: Option<u64>,
 
+    /// Build these packages of nixpkgs for this machine's CPU, by an overlay that
+    /// NixOS and nix-darwin take from the plan; no binary cache then has them, nor
+    /// anything that depends on them
+    #[arg(long, value_name = "PKG", value_delimiter = ',', num_args = 1, value_parser = package)]
+    pub optimize: Vec<String>,
+
     /// Print a table for people instead: each setting, the default it replaces, and why
     #[arg(long)]
     pub explain: bool,
@@ -59,12 +69,18 @@ pub struct ProfileCli {
 
 impl ProfileCli {
     /// What `run` needs of it.
-    pub fn options(&self) -> Options {
-        Options {
+    pub fn options(&self) -> Result<Options> {
+        let wrong = |why: String| Usage(format!("--optimize: {why}"));
+        let packages = match self.optimize.as_slice() {
+            [] => None,
+            names => Some(names.to_vec().try_into().map_err(wrong)?),
+        };
+        Ok(Options {
             workload: self.workload,
             for_nix: self.for_nix,
             reserve_memory: self.reserve_memory,
-        }
+            optimize: packages,
+        })
     }
 }
 
@@ -86,13 +102,13 @@ pub struct NixConfWriteCli {
     pub common: Common,
 }
 
-fn release(text: &str) -> Result<Release, &'static str> {
+fn release(text: &str) -> std::result::Result<Release, &'static str> {
     Release::parse(text).ok_or("not a version like 2.34.8, lix-2.93.3 or determinate-2.30.2")
 }
 
 /// A size: bytes, or a number with a unit, each 1024 of the one before. `KB` and
 /// its like are refused, since some read 1000 in them.
-fn bytes(text: &str) -> Result<u64, &'static str> {
+fn bytes(text: &str) -> std::result::Result<u64, &'static str> {
     const WRONG: &str = "not a size like 4294967296, 4G or 4GiB";
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));

@@ -16,6 +16,8 @@ pub mod cli;
 pub mod conf;
 mod decide;
 pub mod explain;
+pub mod module;
+pub mod overlay;
 pub mod plan;
 mod reason;
 pub mod refuse;
@@ -29,10 +31,11 @@ use detect::hardware::Hardware;
 use detect::number::Version;
 use detect::release::Release;
 
+use overlay::Packages;
 use plan::{Plan, Profile, Workload};
 
 /// What to plan for, where the machine does not say.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// What the machine is for.
     pub workload: Workload,
@@ -40,6 +43,8 @@ pub struct Options {
     pub for_nix: Option<Release>,
     /// Memory that builds leave to others, instead of what is customary.
     pub reserve_memory: Option<u64>,
+    /// Packages to build for this machine's CPU.
+    pub optimize: Option<Packages>,
 }
 
 /// Decide what follows from a machine.
@@ -48,6 +53,8 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
     let (target, release) = target::target(&hardware, options.for_nix, &mut notes);
     let budget = budget::budget(&hardware, options.workload, options.reserve_memory);
     notes.extend(decide::notes(&hardware, &budget));
+    let packages = options.optimize.clone();
+    let optimize = packages.and_then(|packages| overlay::decide(&hardware, packages, &mut notes));
     Ok(Plan {
         version: Version,
         profile: Profile {
@@ -58,6 +65,7 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
         },
         settings: decide::settings(&budget, release),
         nixos: decide::nixos(&hardware, options.workload, &budget),
+        optimize,
         caches: Vec::new(),
         notes,
         hardware,

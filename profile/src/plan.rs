@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::overlay::Optimize;
+
 /// What a machine is and what settings follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,9 @@ pub struct Plan {
     pub settings: BTreeMap<String, Setting>,
     /// What nix.conf cannot say, by `NixOS` option path.
     pub nixos: BTreeMap<String, Setting>,
+    /// Packages to build for this machine's CPU; absent unless asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimize: Option<Optimize>,
     /// Binary caches that were looked at.
     #[serde(default)]
     pub caches: Vec<Cache>,

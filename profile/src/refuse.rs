@@ -98,6 +98,18 @@ fn known(name: &str, release: Release) -> Result<&'static Entry> {
     Ok(entry)
 }
 
+/// Every name that a plan may set in some release, sorted.
+pub(crate) fn settable() -> Vec<String> {
+    let entries = catalogue::all().iter().filter(|entry| forbidden(entry.name).is_none());
+    let names = entries.flat_map(|entry| {
+        let extra = entry.takes_extra().then(|| format!("extra-{}", entry.name));
+        extra.into_iter().chain([entry.name.to_owned()])
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
+
 /// Why no plan may set this.
 fn forbidden(name: &str) -> Option<&'static str> {
     Some(match name {

@@ -1,4 +1,5 @@
-//! The schemas of the documents, made from their types.
+//! The schemas of the documents, made from their types, and what the Nix modules
+//! may set, made from the tables.
 
 use std::path::Path;
 
@@ -16,8 +17,12 @@ use crate::generated::ensure_contents;
 pub(crate) fn run(check: bool) -> Result<()> {
     let schemas: [(&str, Schema); 2] =
         [("detect/schema.json", schema_for!(Hardware)), ("profile/schema.json", schema_for!(Plan))];
+    let mut files = vec![("profile/allowed.json", stage::text(&profile::module::allowed())?)];
     for (path, schema) in schemas {
-        ensure_contents(Path::new(path), &stage::text(&schema)?, check).map_err(|error| {
+        files.push((path, stage::text(&schema)?));
+    }
+    for (path, text) in files {
+        ensure_contents(Path::new(path), &text, check).map_err(|error| {
             if check { error.context(Hint::new("run cargo xtask schema")) } else { error }
         })?;
     }
