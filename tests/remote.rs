@@ -146,15 +146,17 @@ impl<'a> Hosts<'a> {
     /// A command on a host, which ends with this test, whatever becomes of it.
     fn on(&self, host: &str, command: &[&str]) -> Command {
         let nix = self.path("nix");
-        let mut on = Command::new("unshare");
-        on.args(["--mount", "--propagation", "private", "sh", "-euc", ENTER, "sh"])
+        let path = path_with(&[binaries(), &self.nix.bin, &self.path("bin")]);
+        let mut on = Command::new("setpriv");
+        on.args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"])
+            .args(["sh", "-euc", ENTER, "sh"])
             .arg(self.folder.path())
             .arg(host)
-            .args(["setpriv", "--pdeathsig", "KILL", "timeout", "--foreground", "300"])
             .args(command)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
-            .env("PATH", path_with(&[binaries(), &self.nix.bin, &self.path("bin")]))
+            .env("PATH", &path)
+            .env("HOST_PATH", &path)
             .env("HOME", self.path("home"))
             .env("NIX_SSHOPTS", format!("-F {}", self.path("ssh_config").display()))
             .env("NIX_STORE_DIR", nix.join("store"))
@@ -190,8 +192,10 @@ impl<'a> Hosts<'a> {
             config += &format!("Host {host}\n  Port {port}\n");
             let (address, key) = (format!("127.0.0.1:{port}"), key.display().to_string());
             let pid = self.path(host).join("pid").display().to_string();
-            // In the foreground, with our environment, for our key alone.
-            let server = ["dropbear", "-F", "-E", "-e", "-m", "-s", "-j", "-k"];
+            // In the foreground, for our key alone, with our environment; but it
+            // gives every session a PATH of its own.
+            let session = r#"PATH=$HOST_PATH; eval "$SSH_ORIGINAL_COMMAND""#;
+            let server = ["dropbear", "-F", "-E", "-e", "-m", "-s", "-j", "-k", "-c", session];
             let server = [&server[..], &["-p", &address, "-r", &key, "-P", &pid]].concat();
             let log = fs::File::create(self.path(host).join("log")).expect("log");
             let server = self.on(host, &server).stderr(log).spawn();
@@ -296,10 +300,13 @@ fn across_two_hosts(nix: &RealNix) {
         skip("this CPU is at no level that another could be below");
     }
     assert!(level.is_none() || beta.hardware.cpu.isa_level < level, "an older CPU than alpha's");
-    let folder = hosts.folder.path().display().to_string();
-    let build = ["nix-build", "graph.nix", "-o", "result", "--argstr", "folder", &folder];
-    let build = [&build[..], &["--arg", "wave", &wave.to_string()]].concat();
-    let build = [&build[..], &["--argstr", "level", level.as_deref().unwrap_or("")]].concat();
+    let graph = format!(
+        "import ./graph.nix {{ folder = \"{}\"; wave = {wave}; level = \"{}\"; }}\n",
+        hosts.folder.path().display(),
+        level.as_deref().unwrap_or("")
+    );
+    hosts.write("default.nix", &graph);
+    let build = ["timeout", "120", "nix-build", "default.nix", "-o", "result"];
 
     let alone = hosts.on("client", &[&build[..], &["--builders", ""]].concat()).output();
     let alone = alone.expect("runs");

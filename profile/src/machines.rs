@@ -140,14 +140,14 @@ pub fn render(hosts: &[Host]) -> Result<String> {
         "Written by nix-conf-write from each host's plan. Changes made here are lost. Columns: \
          store, systems, ssh key, builds at once, speed, features.",
     );
-    for Row { address, systems, jobs, cpus, power, features } in rows {
+    for Row { address, systems, jobs, power, features } in rows {
         let times = power / slowest;
         output.push('\n');
         comment(
             &mut output,
             &format!(
-                "{jobs} at once is its max-jobs. Its {cpus} CPUs do what {power:.1} cores without \
-                 a second thread do, {times:.1} times the slowest host."
+                "At once: its max-jobs. Speed: {power:.1} cores' worth of CPUs, {times:.1} times \
+                 the slowest host's."
             ),
         );
         let speed = whole(times);
@@ -161,7 +161,6 @@ struct Row {
     address: Address,
     systems: String,
     jobs: u64,
-    cpus: u32,
     power: f64,
     features: String,
 }
@@ -177,7 +176,6 @@ fn row(Host { address, plan }: &Host) -> Result<Row> {
         address: address.clone(),
         systems: words(&systems(plan)?)?,
         jobs: *jobs,
-        cpus,
         power: power(plan, cpus),
         features: words(&features(plan))?,
     })

@@ -50,12 +50,12 @@ fn a_list_says_why() {
         "# Written by nix-conf-write from each host's plan. Changes made here are lost.\n\
          # Columns: store, systems, ssh key, builds at once, speed, features.\n\
          \n\
-         # 6 at once is its max-jobs. Its 16 CPUs do what 16.0 cores without a second\n\
-         # thread do, 8.0 times the slowest host.\n\
+         # At once: its max-jobs. Speed: 16.0 cores' worth of CPUs, 8.0 times the\n\
+         # slowest host's.\n\
          ssh://big x86_64-linux - 6 8 benchmark,big-parallel,nixos-test\n\
          \n\
-         # 2 at once is its max-jobs. Its 2 CPUs do what 2.0 cores without a second\n\
-         # thread do, 1.0 times the slowest host.\n\
+         # At once: its max-jobs. Speed: 2.0 cores' worth of CPUs, 1.0 times the\n\
+         # slowest host's.\n\
          ssh-ng://nix@small x86_64-linux - 2 1 benchmark,big-parallel,nixos-test\n"
     );
     let [small, big] = hosts;
@@ -211,8 +211,8 @@ fn systems_are_those_the_host_builds_for() {
 proptest! {
     #[test]
     fn every_line_has_six_columns(
-        address in ".{0,12}",
-        words in prop::collection::vec(".{0,6}", 0..3),
+        address in "(ssh://|file://)?([a-z.;# -]{1,5}@)?[A-Za-z0-9_:?-]{1,6}",
+        words in prop::collection::vec("[a-z.;#, \\n-]{0,4}", 0..3),
         system in prop_oneof![Just("x86_64-linux".to_owned()), ".{0,8}"],
         cpus in 1_u32..,
     ) {
