@@ -324,11 +324,11 @@ fn across_two_hosts(nix: &RealNix) {
     assert_eq!(found, format!("{sum}\n{sum}\n"), "{}", hosts.report(&output));
 
     let all = fs::read_to_string(result.join("all")).expect("a list");
-    let built: Vec<Vec<&str>> = all.lines().map(|line| line.split(' ').collect()).collect();
+    let places: Vec<Vec<&str>> = all.lines().map(|line| line.split(' ').collect()).collect();
     let report = format!("{all}{}", hosts.report(&output));
-    assert_eq!(built.len() as u64, wave + 6, "{report}");
+    assert_eq!(places.len() as u64, wave + 6, "{report}");
     let on = |host: &str, member: &str| {
-        built.iter().filter(|row| row[0].starts_with(member) && row[1] == host).count() as u64
+        places.iter().filter(|row| row[0].starts_with(member) && row[1] == host).count() as u64
     };
     // The wave ran at once: that takes every slot of both.
     assert_eq!([on("alpha", "member-"), on("beta", "member-")], jobs, "{report}");
@@ -337,7 +337,7 @@ fn across_two_hosts(nix: &RealNix) {
     {
         assert_eq!(on(host, name), 1, "{name} belongs on {host}: {report}");
     }
-    for row in &built {
+    for row in &places {
         let plan = if row[1] == "alpha" { alpha } else { beta };
         assert_eq!(row[2], number(plan, "cores").to_string(), "its plan's cores: {report}");
     }

@@ -134,7 +134,7 @@ pub fn render(hosts: &[Host]) -> Result<String> {
     let slowest = rows.iter().map(|row| row.power).fold(f64::INFINITY, f64::min);
 
     let mut output = String::new();
-    // Nix splits lines at `;` before it drops comments: no comment may have one.
+    // Nix 2.8 and 2.26 split lines at `;` before they drop comments: none has one.
     comment(
         &mut output,
         "Written by nix-conf-write from each host's plan. Changes made here are lost. Columns: \

@@ -64,7 +64,7 @@ fn a_list_says_why() {
 
 #[test]
 fn no_comment_splits_a_line() {
-    // Nix looks for `;` before it looks for `#`.
+    // Nix 2.8 and 2.26 look for `;` before they look for `#`.
     let text = render(&[host("alpha", machine(4))]).expect("a list");
     assert!(!text.contains(';') && text.matches('#').count() > 1, "{text}");
 }
