@@ -20,6 +20,8 @@ mod nix;
 mod oracles;
 /// The pipe in a real shell: what it prints, and how it fails.
 mod pipe;
+/// Nix builds on the hosts of a list that we rendered.
+mod remote;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.

@@ -1,8 +1,8 @@
 //! The command lines of `profile` and `nix-conf-write`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 use detect::arguments::Common;
 use detect::release::Release;
@@ -26,6 +26,7 @@ Examples:
   detect | profile | nix-conf-write     what nix.conf should say
   nix-conf-write plan.json -o nix.custom.conf
   NIX_CONFIG=$(nix-conf-write plan.json --as env) nix build
+  nix-conf-write --as machines big=big.json nix@small=small.json
 
 A plan that would give rights, drop a check or name a cache without proof is
 refused whole.";
@@ -89,9 +90,10 @@ impl ProfileCli {
 #[command(name = "nix-conf-write", version, about = "A plan as text that Nix reads")]
 #[command(after_help = WRITE_EXAMPLES)]
 pub struct NixConfWriteCli {
-    /// The plan; stdin when it is absent or -
+    /// The plan; stdin when it is absent or -. For machines, HOST=PLAN for each
+    /// host, as [user@]host, ssh://… or ssh-ng://…
     #[arg(value_name = "PLAN")]
-    pub input: Option<PathBuf>,
+    pub inputs: Vec<PathBuf>,
 
     /// The form of the text
     #[arg(long = "as", value_name = "FORM", value_enum, default_value_t)]
@@ -100,6 +102,19 @@ pub struct NixConfWriteCli {
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub common: Common,
+}
+
+impl NixConfWriteCli {
+    /// The one plan that all forms but machines are made from.
+    pub fn input(&self) -> Result<Option<&Path>> {
+        match self.inputs.as_slice() {
+            [] => Ok(None),
+            [input] => Ok(Some(input)),
+            [_, surplus, ..] => {
+                bail!(Usage(format!("{}: only --as machines takes more", surplus.display())))
+            }
+        }
+    }
 }
 
 fn release(text: &str) -> std::result::Result<Release, &'static str> {

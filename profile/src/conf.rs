@@ -1,6 +1,6 @@
 //! A plan as text that Nix reads.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::plan::{Plan, Setting, Tier};
@@ -18,11 +18,16 @@ pub enum Form {
     NixConf,
     /// The value of the environment variable `NIX_CONFIG`
     Env,
+    /// An /etc/nix/machines, from the plans of the hosts to build on
+    Machines,
 }
 
 /// Write a plan's settings as text; an error if any of them must not be written.
 pub fn render(plan: &Plan, form: Form) -> Result<String> {
     let release = refuse::check(plan)?;
+    if form == Form::Machines {
+        bail!("the list of machines takes the plan of each host");
+    }
     let mut output = String::new();
     if form == Form::NixConf {
         let tier = match plan.profile.tier {
@@ -52,7 +57,8 @@ pub fn render(plan: &Plan, form: Form) -> Result<String> {
     Ok(output)
 }
 
-fn comment(output: &mut String, text: &str) {
+/// Add text as comment lines.
+pub(crate) fn comment(output: &mut String, text: &str) {
     for line in wrap(text, WIDTH) {
         output.push_str("# ");
         output.push_str(&line);

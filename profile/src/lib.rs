@@ -10,13 +10,14 @@
 //! named in a note; and nothing is rendered that could give anyone rights, drop
 //! a check, or stand for more than one line.
 
+pub mod allowed;
 pub mod budget;
 pub mod catalogue;
 pub mod cli;
 pub mod conf;
 mod decide;
 pub mod explain;
-pub mod module;
+pub mod machines;
 pub mod overlay;
 pub mod plan;
 mod reason;

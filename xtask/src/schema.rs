@@ -17,7 +17,7 @@ use crate::generated::ensure_contents;
 pub(crate) fn run(check: bool) -> Result<()> {
     let schemas: [(&str, Schema); 2] =
         [("detect/schema.json", schema_for!(Hardware)), ("profile/schema.json", schema_for!(Plan))];
-    let mut files = vec![("profile/allowed.json", stage::text(&profile::module::allowed())?)];
+    let mut files = vec![("profile/allowed.json", stage::text(&profile::allowed::allowed())?)];
     for (path, schema) in schemas {
         files.push((path, stage::text(&schema)?));
     }

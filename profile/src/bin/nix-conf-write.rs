@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use detect::{arguments, stage};
 use profile::cli::NixConfWriteCli;
-use profile::conf;
+use profile::conf::{self, Form};
+use profile::machines;
 
 fn main() -> ExitCode {
     stage::exit(try_main())
@@ -14,6 +15,9 @@ fn main() -> ExitCode {
 fn try_main() -> Result<()> {
     let cli: NixConfWriteCli = arguments::parse()?;
     cli.common.apply_color();
-    let plan = stage::read(cli.input.as_deref())?;
-    stage::write_text(&conf::render(&plan, cli.form)?, &cli.common)
+    let text = match cli.form {
+        Form::Machines => machines::render(&machines::read(&cli.inputs)?)?,
+        form => conf::render(&stage::read(cli.input()?)?, form)?,
+    };
+    stage::write_text(&text, &cli.common)
 }
