@@ -4,6 +4,8 @@
 mod confined;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
+/// The forms besides nix.conf, read by what they are for.
+mod forms;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;
 /// Limits put on a process are seen, and the plan keeps to them.

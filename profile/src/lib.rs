@@ -13,16 +13,21 @@
 pub mod budget;
 pub mod catalogue;
 pub mod cli;
-pub mod conf;
+mod conf;
 mod decide;
 pub mod explain;
+pub mod form;
+mod github;
+mod module;
 pub mod plan;
 mod reason;
 pub mod refuse;
 pub mod sizing;
+mod systemd;
 pub mod target;
 mod text;
 pub mod tier;
+pub mod trust;
 
 use anyhow::Result;
 use detect::hardware::Hardware;

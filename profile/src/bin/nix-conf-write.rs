@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use detect::{arguments, stage};
 use profile::cli::NixConfWriteCli;
-use profile::conf;
+use profile::form;
 
 fn main() -> ExitCode {
     stage::exit(try_main())
@@ -15,5 +15,7 @@ fn try_main() -> Result<()> {
     let cli: NixConfWriteCli = arguments::parse()?;
     cli.common.apply_color();
     let plan = stage::read(cli.input.as_deref())?;
-    stage::write_text(&conf::render(&plan, cli.form)?, &cli.common)
+    stage::write_text(&form::render(&plan, cli.form)?, &cli.common)?;
+    cli.common.tell(&form::notes(&plan, cli.form));
+    Ok(())
 }
