@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use detect::release::Release;
 use profile::form::{Form, render};
@@ -12,7 +15,7 @@ use profile::plan::{Plan, Setting, Value};
 use serde_json::json;
 
 use crate::fixtures::machines;
-use crate::tools::{RealNix, feed, has, is_root, real_nix, skip, text, tool};
+use crate::tools::{RealNix, feed, has, is_root, missing, real_nix, skip, text, tool};
 
 fn setting(value: Value) -> Setting {
     Setting { value, why: "Because.".to_owned(), stage: "test".to_owned() }
@@ -218,9 +221,9 @@ fn github_s_block_is_the_value_that_nix_reads() {
         // As the runner reads it: up to a line that is the delimiter.
         let (first, rest) = block.split_once('\n').expect("lines");
         let (variable, delimiter) = first.split_once("<<").expect("a block");
-        let lines: Vec<&str> = rest.lines().take_while(|line| *line != delimiter).collect();
+        let lines = rest.split_inclusive('\n');
+        let value: String = lines.take_while(|line| line.trim_end() != delimiter).collect();
         assert_eq!(variable, "NIX_CONFIG", "{name}");
-        let value: String = lines.iter().map(|line| format!("{line}\n")).collect();
         assert_eq!(value, render(&plan, Form::Env).expect(&name), "{name}");
         assert_eq!(rest, format!("{value}{delimiter}\n"), "{name}: nothing follows");
     }
@@ -252,6 +255,129 @@ fn a_plan_of_ten_megabytes_is_refused_and_nothing_written() {
             assert_eq!(output.status.code(), Some(1), "{form}: {errors:.300}");
             assert!(errors.starts_with("nix-conf-write: ") && errors.len() < 300, "{errors:.300}");
             assert_eq!(fs::read_to_string(&file).expect("file"), "old\n", "{form}");
+        }
+    }
+}
+
+/// A daemon with a store of its own, which trusts nobody but root.
+struct Daemon<'a> {
+    nix: &'a RealNix,
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl<'a> Daemon<'a> {
+    fn start(nix: &'a RealNix) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), open).expect("permissions");
+        // Without its state the daemon would take itself for a client.
+        for name in ["var", "store"] {
+            fs::create_dir(folder.path().join(name)).expect("folder");
+        }
+        let conf = "trusted-users = root\nbuild-users-group =\n";
+        fs::write(folder.path().join("nix.conf"), conf).expect("nix.conf");
+        let mut daemon = Self { nix, folder, child: None };
+        let mut command = daemon.command("nix-daemon");
+        command.env("NIX_CONF_DIR", daemon.folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        daemon.child = Some(command.spawn().expect("the daemon starts"));
+        let socket = daemon.folder.path().join("socket");
+        for _ in 0..1000 {
+            if socket.exists() {
+                return daemon;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("Nix {}: the daemon does not listen", nix.version);
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let inside = |name: &str| self.folder.path().join(name);
+        // The wrapper replaces itself, so a kill reaches the program.
+        let mut command = Command::new(self.nix.bin.join(program));
+        command
+            .env("NIX_STORE_DIR", inside("store"))
+            .env("NIX_STATE_DIR", inside("var"))
+            .env("NIX_LOG_DIR", inside("log"))
+            .env("NIX_DAEMON_SOCKET_PATH", inside("socket"))
+            .env("HOME", self.folder.path())
+            .env_remove("NIX_CONFIG");
+        command
+    }
+
+    /// What a user without rights hears who asks it something with `config`.
+    fn answer(&self, config: &str) -> String {
+        let path = self.folder.path().join("store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-none");
+        let mut command = self.command("nix-store");
+        command
+            .arg("--check-validity")
+            .arg(path)
+            .env("NIX_CONF_DIR", "/nonexistent")
+            .env("NIX_REMOTE", format!("unix://{}/socket", self.folder.path().display()))
+            .env("NIX_CONFIG", config)
+            .stdin(Stdio::null())
+            .uid(65534)
+            .gid(65534);
+        text(&command.output().expect("nix runs").stderr)
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn nix_daemon_ignores_nothing_of_an_untrusted_user_s_variable() {
+    if !is_root() {
+        skip("a daemon that trusts one user and not another needs root");
+        return;
+    }
+    for nix in real_nix() {
+        let (_, mut plan) = plans(&nix.version).remove(0);
+        for (name, value) in [
+            ("build-poll-interval", Value::Integer(3)),
+            ("connect-timeout", Value::Integer(7)),
+            ("fallback", Value::Bool(true)),
+            ("http-connections", Value::Integer(50)),
+            ("keep-failed", Value::Bool(true)),
+            ("keep-going", Value::Bool(true)),
+            ("log-lines", Value::Integer(50)),
+            ("max-silent-time", Value::Integer(1800)),
+            ("min-free", Value::Integer(1 << 30)),
+            ("substitute", Value::Bool(false)),
+            ("timeout", Value::Integer(7200)),
+        ] {
+            plan.settings.insert(name.to_owned(), setting(value));
+        }
+        let mut rendered = |trusted: bool| {
+            let nix = plan.hardware.nix.get_or_insert_default();
+            nix.trusted = Some(trusted);
+            render(&plan, Form::Env).expect("fine")
+        };
+        let (all, some) = (rendered(true), rendered(false));
+        assert!(all.contains("min-free") && some.contains("max-silent-time"), "{some}");
+
+        let daemon = Daemon::start(&nix);
+        let heard = daemon.answer(&some);
+        if !heard.contains("is not valid") {
+            missing(&format!("a user without rights cannot run Nix {}: {heard}", nix.version));
+            continue;
+        }
+        assert!(!heard.contains("ignoring"), "Nix {}: {heard}", nix.version);
+        // Nix 2.8 ignores the others in silence.
+        let version = Release::parse(&nix.version).expect("a release");
+        if version.has_nix(2, 20) {
+            let heard = daemon.answer(&all);
+            for name in ["min-free", "http-connections", "log-lines"] {
+                let line = format!("ignoring the client-specified setting '{name}'");
+                assert!(heard.contains(&line), "Nix {}: {heard}", nix.version);
+            }
         }
     }
 }

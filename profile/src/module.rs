@@ -7,7 +7,7 @@ use crate::form::Named;
 use crate::plan::{Setting, Value};
 use crate::text::comment;
 
-/// The widest line that nixfmt makes.
+/// The widest line that nixfmt makes, without its indentation.
 const WIDTH: usize = 100;
 
 /// Lists that the module system fills itself, at the usual priority: a default
@@ -34,34 +34,31 @@ fn binding(indent: usize, name: &str, Setting { value, why, .. }: &Setting) -> S
     let mut output = String::new();
     comment(&mut output, indent, why);
     let default = if FILLED.contains(&name) { "" } else { "lib.mkDefault " };
-    let start = format!("{:indent$}{name} = {default}", "");
-    let literals = literals(value);
-    let line = format!("{start}{};\n", literals.join(" "));
-    // nixfmt keeps a list on the line of its name only when it has one word and
-    // that fits; a single value stays there however long it is.
-    let is_list = matches!(value, Value::List(words) if !words.is_empty());
-    if is_list && (literals.len() > 3 || line.trim_end().chars().count() > WIDTH) {
-        output.push_str(&format!("{start}[\n"));
-        for word in &literals[1..literals.len() - 1] {
-            output.push_str(&format!("{:indent$}  {word}\n", ""));
+    let margin = " ".repeat(indent);
+    let line = format!("{margin}{name} = {default}{};\n", literal(value));
+    // nixfmt gives each word of a list a line, unless there is but one and it
+    // fits; a single value stays beside its name, however long it is. (Not so
+    // below some names of many parts; the values of those are never long.)
+    match value {
+        Value::List(words) if words.len() > 1 || line.trim().chars().count() > WIDTH => {
+            let words = words.iter().map(|word| format!("{margin}  {}\n", string(word)));
+            let words: String = words.collect();
+            output.push_str(&format!("{margin}{name} = {default}[\n{words}{margin}];\n"));
         }
-        output.push_str(&format!("{:indent$}];\n", ""));
-    } else {
-        output.push_str(&line);
+        _ => output.push_str(&line),
     }
     output
 }
 
-/// A value as literals of the language: one, or those of a list in brackets.
-fn literals(value: &Value) -> Vec<String> {
+/// A value as the language has it, on one line.
+fn literal(value: &Value) -> String {
     match value {
-        Value::Bool(value) => vec![value.to_string()],
-        Value::Integer(value) => vec![value.to_string()],
-        Value::Text(text) => vec![string(text)],
+        Value::Bool(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Text(text) => string(text),
         Value::List(words) => {
-            let words = words.iter().map(|word| string(word));
-            let brackets = |bracket: &str| std::iter::once(bracket.to_owned());
-            brackets("[").chain(words).chain(brackets("]")).collect()
+            let words: String = words.iter().map(|word| string(word) + " ").collect();
+            format!("[ {words}]")
         }
     }
 }

@@ -3,8 +3,9 @@
 //! A plan may come from anywhere, and what is written from it is read by root.
 //! So a setting is refused that gives rights, drops a check, runs a program or
 //! risks the store; a cache or key without proof; a name that the target does
-//! not know, since Nix would warn; and a value or reason that Nix would not read
-//! as the one value or comment it looks like.
+//! not know, since Nix would warn; an option of a module that no stage has need
+//! of; and a value or reason that Nix would not read as the one value or comment
+//! it looks like.
 
 mod bounds;
 mod options;
@@ -189,7 +190,7 @@ fn check_value(kind: Kind, value: &Value) -> Result<()> {
             }
             check_text(word)
         }),
-        (kind, value) => bail!("{} is not {}", serde_json::to_string(value)?, expected(kind)),
+        (kind, value) => bail!("{} is not {}", bounds::shown(value), expected(kind)),
     }
 }
 

@@ -20,9 +20,6 @@ const RENAMED: [(&str, &str); 3] = [
 /// Those that are lines of the unit under their own.
 const OWN: &str = "systemd.services.nix-daemon.serviceConfig.";
 
-/// Where builds of Nix 2.29 and older run.
-const TMPDIR: &str = "systemd.services.nix-daemon.environment.TMPDIR";
-
 /// Those that a comment says.
 const ZRAM: [&str; 2] = ["zramSwap.enable", "zramSwap.memoryPercent"];
 
@@ -31,15 +28,12 @@ pub(crate) fn says(path: &str) -> bool {
     ZRAM.contains(&path) || directive(path).is_some()
 }
 
-/// What a line of the unit that does the same starts with.
-fn directive(path: &str) -> Option<String> {
-    let renamed = RENAMED.iter().find(|(option, _)| *option == path);
-    let name = match renamed {
-        Some((_, name)) => name,
-        None if path == TMPDIR => "Environment=TMPDIR",
-        None => path.strip_prefix(OWN)?,
-    };
-    Some(format!("{name}="))
+/// The unit's own name for it.
+fn directive(path: &str) -> Option<&str> {
+    match RENAMED.iter().find(|(option, _)| *option == path) {
+        Some((_, name)) => Some(name),
+        None => path.strip_prefix(OWN),
+    }
 }
 
 /// The text of the drop-in.
@@ -61,7 +55,7 @@ pub(crate) fn drop_in(header: &str, plan: &Plan) -> String {
         let Some(directive) = directive(path) else { continue };
         let mut section = String::new();
         comment(&mut section, 0, &setting.why);
-        section.push_str(&format!("{directive}{}\n", setting.value));
+        section.push_str(&format!("{directive}={}\n", setting.value));
         sections.push(section);
     }
     output + &sections.join("\n")

@@ -121,19 +121,28 @@ proptest! {
     #[test]
     fn another_parser_reads_the_plan_and_the_formatter_is_content(
         settings in any_settings(&[
-            "build-dir", "cores", "extra-platforms", "http2", "substituters", "system-features",
-            "trusted-public-keys",
+            "build-dir", "cores", "extra-platforms", "http2", "system-features",
         ]),
+        substituters in prop::collection::vec(any_text(), 0..4),
         options in any_settings(&[
-            r#"fileSystems."/nix/var/nix/builds".options"#,
             "nix.daemonCPUSchedPolicy",
-            "systemd.services.nix-daemon.serviceConfig.OOMScoreAdjust",
             "zramSwap.enable",
         ]),
+        mount in prop::collection::vec("[a-z]{1,12}=[0-9]{1,12}", 0..3),
+        score in any::<u32>(),
         header in r"[^\p{Cc}]{1,100}",
     ) {
-        let settings: Vec<_> = settings.iter().map(|(name, setting)| (*name, setting)).collect();
-        let options: Vec<_> = options.iter().map(|(path, setting)| (*path, setting)).collect();
+        // These are always lists.
+        let substituters = Setting::new(Value::List(substituters), "because");
+        let mut settings: Vec<_> =
+            settings.iter().map(|(name, setting)| (*name, setting)).collect();
+        settings.push(("substituters", &substituters));
+        // Of values that have their bounds, so that no line gets long.
+        let score = Setting::new(Value::Integer(score.into()), "because");
+        let mount = Setting::new(Value::List(mount), "because");
+        let mut options: Vec<_> = options.iter().map(|(path, setting)| (*path, setting)).collect();
+        options.push((r#"fileSystems."/nix/var/nix/builds".options"#, &mount));
+        options.push(("systemd.services.nix-daemon.serviceConfig.OOMScoreAdjust", &score));
         let text = render(&header, &settings, &options);
         prop_assert_eq!(&nixfmt_rs::format(&text).expect("parses"), &text);
         let inner = settings.iter().map(|(name, setting)| (format!("nix.settings.{name}"), setting));

@@ -41,6 +41,15 @@ pub(super) fn check_short(text: &str) -> Result<()> {
     at_most(NAME, text)
 }
 
+/// A value for an error's one line, cut where it gets long.
+pub(super) fn shown(value: &Value) -> String {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 fn at_most(most: usize, text: &str) -> Result<()> {
     if text.len() > most {
         bail!("{} bytes are more than {most}", text.len());

@@ -25,15 +25,13 @@ enum Takes {
     Span,
     /// What nix-collect-garbage is called with, by a shell.
     GcOptions,
-    /// Where builds run, as nix.conf may have it too.
-    BuildDir,
     /// Options of a tmpfs.
     Mount,
     /// Entries of tmpfiles.d that make the build directory.
     Tmpfiles,
 }
 
-use Takes::{Bool, BuildDir, Calendar, Choice, GcOptions, Mount, Number, Size, Span, Tmpfiles};
+use Takes::{Bool, Calendar, Choice, GcOptions, Mount, Number, Size, Span, Tmpfiles};
 
 type Table = &'static [(&'static str, Takes)];
 
@@ -65,7 +63,6 @@ const NIXOS: Table = &[
     ("nix.optimise.dates", Calendar),
     ("nix.optimise.persistent", Bool),
     ("nix.optimise.randomizedDelaySec", Span),
-    ("systemd.services.nix-daemon.environment.TMPDIR", BuildDir),
     ("systemd.services.nix-daemon.serviceConfig.CPUWeight", WEIGHT),
     ("systemd.services.nix-daemon.serviceConfig.IOWeight", WEIGHT),
     ("systemd.services.nix-daemon.serviceConfig.LimitNOFILE", Number(1024, 1 << 30)),
@@ -127,10 +124,6 @@ fn check_value(takes: Takes, value: &Value, plan: &Plan) -> Result<()> {
         Calendar => each(is_calendar),
         Span => one(is_span),
         GcOptions => one(is_gc_options),
-        BuildDir => match value {
-            Value::Text(path) if is_plain(path) => return super::check_build_dir(path),
-            _ => false,
-        },
         Mount => matches!(value, Value::List(words) if words.iter().all(|word| is_mount(word))),
         Tmpfiles => match (value, plan.settings.get("build-dir")) {
             (Value::List(rules), Some(Setting { value: Value::Text(path), .. }))
@@ -142,7 +135,7 @@ fn check_value(takes: Takes, value: &Value, plan: &Plan) -> Result<()> {
         },
     };
     if !good {
-        bail!("{} is no value that a plan may give it", serde_json::to_string(value)?);
+        bail!("{} is no value that a plan may give it", bounds::shown(value));
     }
     Ok(())
 }

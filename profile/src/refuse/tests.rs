@@ -315,8 +315,8 @@ fn what_is_too_long_to_be_sane() {
         }
     }
     for (case, error) in errors.iter().enumerate() {
-        assert!(error.contains("are more than "), "case {case}: {:.300}", error);
-        assert!(error.len() < 300, "case {case}: {:.300}", error);
+        assert!(error.contains("are more than "), "case {case}: {error:.300}");
+        assert!(error.len() < 300, "case {case}: {error:.300}");
     }
     assert_eq!(judge("user-agent-suffix", text(&long[..4096])), "");
     assert_eq!(judge("system-features", list("kvm", 256)), "");

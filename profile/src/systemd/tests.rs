@@ -35,7 +35,6 @@ fn options_have_the_names_of_the_unit() {
         ("nix.daemonIOSchedClass", text("best-effort")),
         ("nix.daemonIOSchedPriority", Value::Integer(7)),
         ("nix.gc.automatic", Value::Bool(true)),
-        ("systemd.services.nix-daemon.environment.TMPDIR", text("/var/builds")),
         ("systemd.services.nix-daemon.serviceConfig.MemoryHigh", text("80%")),
         ("systemd.services.nix-daemon.serviceConfig.OOMScoreAdjust", Value::Integer(250)),
     ]);
@@ -45,12 +44,11 @@ fn options_have_the_names_of_the_unit() {
         "CPUSchedulingPolicy=idle",
         "IOSchedulingClass=best-effort",
         "IOSchedulingPriority=7",
-        "Environment=TMPDIR=/var/builds",
         "MemoryHigh=80%",
         "OOMScoreAdjust=250",
     ];
     assert_eq!(lines(&text), expected);
-    assert_eq!(text.matches("\n# because\n").count(), 6, "{text}");
+    assert_eq!(text.matches("\n# because\n").count(), 5, "{text}");
     let notes = notes(&plan, Form::Systemd);
     assert!(notes[0].text.ends_with("no drop-in says it: nix.gc.automatic"), "{notes:?}");
 }

@@ -87,7 +87,6 @@ fn values_are_those_of_the_row() {
         (&service("MemoryHigh"), text("90%")),
         (&service("MemoryHigh"), text("infinity")),
         (&service("OOMScoreAdjust"), number(1000)),
-        ("systemd.services.nix-daemon.environment.TMPDIR", text("/var/builds")),
         ("systemd.tmpfiles.rules", words(&["d /var/builds 0755 root root 7d"])),
         ("systemd.tmpfiles.rules", words(&["d /var/builds 0755 root root -"])),
         (
@@ -119,8 +118,6 @@ fn values_are_those_of_the_row() {
         (&service("MemoryMax"), number(u64::MAX)),
         (&service("OOMScoreAdjust"), number(1001)),
         (&service("OOMScoreAdjust"), text("-1000")),
-        ("systemd.services.nix-daemon.environment.TMPDIR", text("/etc/x")),
-        ("systemd.services.nix-daemon.environment.TMPDIR", text("/var/a LD_PRELOAD=/tmp/x")),
         ("systemd.tmpfiles.rules", words(&["d /home 0755 root root 7d"])),
         ("systemd.tmpfiles.rules", words(&["R /var/builds - - - -"])),
         ("systemd.tmpfiles.rules", words(&["d /var/builds 0777 root root 7d"])),
