@@ -27,12 +27,8 @@ let
   plan = builtins.fromJSON (builtins.readFile file);
 
   # What plans may set, written from the Rust sources by `cargo xtask schema`:
-  # rights, checks, hooks and the rest of the system are not among it. A name
-  # that ends with a dot stands for all below it.
+  # rights, checks, hooks and the rest of the system are not among it.
   allowed = builtins.fromJSON (builtins.readFile ./allowed.json);
-  isAllowed =
-    names: name:
-    any (known: name == known || lib.hasSuffix "." known && lib.hasPrefix known name) names;
 
   # Text that neither nix.conf, nor a unit, nor a shell reads as more than text.
   isPlain = value: isString value && match "[][A-Za-z0-9 ._~:/?=%+@,*-]*" value != null;
@@ -83,7 +79,7 @@ let
     concatLists (
       lib.mapAttrsToList (
         name: setting:
-        if !isAllowed names name then
+        if !elem name names then
           [ "${what}.${name}: no plan may set this" ]
         else if !isValue setting.value then
           [ "${what}.${name}: its value is not plain" ]

@@ -9,7 +9,7 @@ use detect::hardware::Hardware;
 use detect::release::Release;
 use detect::root::Root;
 use detect::stage;
-use profile::conf::{Form, render};
+use profile::form::{Form, render};
 use profile::plan::Plan;
 
 use crate::tools::workspace;
@@ -29,6 +29,16 @@ pub(crate) fn plan_for(tree: &Path, options: &profile::Options) -> Plan {
     let root = Root::captured(tree).expect("a tree");
     let hardware = detect::run(&root, &detect::Options::default());
     profile::run(hardware, options).expect("a plan")
+}
+
+/// Every fixture's machine, by name.
+pub(crate) fn machines() -> Vec<(String, Hardware)> {
+    let machine = |tree: PathBuf| {
+        let name = tree.file_name().expect("a name").to_string_lossy().into_owned();
+        let root = Root::captured(&tree).expect("a tree");
+        (name, detect::run(&root, &detect::Options::default()))
+    };
+    fixtures().into_iter().map(machine).collect()
 }
 
 /// Compare with the file beside the tree, or write it.

@@ -6,6 +6,8 @@ mod confined;
 mod fixtures;
 /// The flake and all Nix files: what they offer, and how they look.
 mod flake;
+/// The forms besides nix.conf, read by what they are for.
+mod forms;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;
 /// Limits put on a process are seen, and the plan keeps to them.

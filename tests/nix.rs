@@ -7,10 +7,11 @@ use detect::hardware::{Environment, Hardware, Limits, Media, Place};
 use detect::number::Cpus;
 use detect::release::Release;
 use profile::Options;
-use profile::conf::{Form, render};
+use profile::form::{Form, render, settings};
 use profile::plan::{Plan, Value};
 use serde_json::json;
 
+use crate::fixtures;
 use crate::tools::{RealNix, binaries, document, path_with, real_nix, skip, text, tool};
 
 const GIB: u64 = 1 << 30;
@@ -127,24 +128,29 @@ fn machines() -> Vec<(String, Hardware)> {
         ),
         ("nothing known", Hardware::default()),
     ];
+    machines.extend(fixtures::machines());
     machines.extend(special.into_iter().map(|(name, hardware)| (name.to_owned(), hardware)));
     machines
 }
 
 /// Let a real Nix print its settings, with `conf` as its only file.
 fn show(nix: &RealNix, conf: &Path) -> Output {
+    show_command(nix, conf).output().expect("nix runs")
+}
+
+fn show_command(nix: &RealNix, conf: &Path) -> Command {
     let release = Release::parse(&nix.version).expect("a release");
     let show: &[&str] = if release.has_nix(2, 20) { &["config", "show"] } else { &["show-config"] };
-    Command::new(nix.bin.join("nix"))
+    let mut command = Command::new(nix.bin.join("nix"));
+    command
         .args(["--extra-experimental-features", "nix-command"])
         .args(show)
         .arg("--json")
         .env("NIX_CONF_DIR", "/nonexistent")
         .env("NIX_USER_CONF_FILES", conf)
         .env_remove("NIX_CONFIG")
-        .env("HOME", conf.parent().expect("folder"))
-        .output()
-        .expect("nix runs")
+        .env("HOME", conf.parent().expect("folder"));
+    command
 }
 
 #[test]
@@ -175,6 +181,26 @@ fn every_nix_reads_what_is_rendered_for_it() {
 /// A value as `nix config show --json` prints it.
 fn json(value: &Value) -> serde_json::Value {
     serde_json::to_value(value).expect("JSON")
+}
+
+#[test]
+fn every_nix_reads_the_environment_s_value_too() {
+    let folder = tempfile::tempdir().expect("folder");
+    for nix in real_nix() {
+        for (name, hardware) in fixtures::machines() {
+            let what = format!("{name}, for Nix {}", nix.version);
+            let options = Options { for_nix: Release::parse(&nix.version), ..Options::default() };
+            let plan = profile::run(hardware, &options).expect(&what);
+            let mut show = show_command(&nix, &folder.path().join("none"));
+            show.env("NIX_CONFIG", render(&plan, Form::Env).expect(&what));
+            let output = show.output().expect("nix runs");
+            assert_eq!(text(&output.stderr), "", "{what}");
+            let values: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            for (name, setting) in settings(&plan, Form::Env) {
+                assert_eq!(values[name]["value"], json(&setting.value), "{what}: {name}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -8,43 +8,21 @@ use serde::Serialize;
 
 use crate::refuse;
 
-/// `NixOS` options that plans may set; one that ends with a dot stands for all
-/// below it.
-const NIXOS: &[&str] = &[
-    "boot.tmp.",
-    "fileSystems.\"/nix/var/nix/builds\".",
-    "nix.daemonCPUSchedPolicy",
-    "nix.daemonIOSchedClass",
-    "nix.daemonIOSchedPriority",
-    "nix.gc.",
-    "nix.nrBuildUsers",
-    "nix.optimise.",
-    "systemd.services.nix-daemon.serviceConfig.CPUWeight",
-    "systemd.services.nix-daemon.serviceConfig.IOWeight",
-    "systemd.services.nix-daemon.serviceConfig.MemoryHigh",
-    "systemd.services.nix-daemon.serviceConfig.MemoryMax",
-    "systemd.services.nix-daemon.serviceConfig.OOMScoreAdjust",
-    "zramSwap.",
-];
-
-/// nix-darwin options that plans may set.
-const DARWIN: &[&str] =
-    &["nix.daemonIOLowPriority", "nix.daemonProcessType", "nix.gc.", "nix.optimise."];
-
 /// Names that a module follows; it refuses a plan with any other.
 #[derive(Debug, Serialize)]
 pub struct Allowed {
     /// Settings of nix.conf.
     pub settings: Vec<String>,
     /// `NixOS` options.
-    pub nixos: &'static [&'static str],
+    pub nixos: Vec<&'static str>,
     /// nix-darwin options.
-    pub darwin: &'static [&'static str],
+    pub darwin: Vec<&'static str>,
 }
 
 /// What the modules may set.
 pub fn allowed() -> Allowed {
-    Allowed { settings: refuse::settable(), nixos: NIXOS, darwin: DARWIN }
+    let [nixos, darwin] = refuse::options::settable();
+    Allowed { settings: refuse::settable(), nixos, darwin }
 }
 
 #[cfg(test)]

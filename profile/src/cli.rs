@@ -9,7 +9,7 @@ use detect::release::Release;
 use detect::report::Usage;
 
 use crate::Options;
-use crate::conf::Form;
+use crate::form::Form;
 use crate::overlay::package;
 use crate::plan::Workload;
 
@@ -27,6 +27,13 @@ Examples:
   nix-conf-write plan.json -o nix.custom.conf
   NIX_CONFIG=$(nix-conf-write plan.json --as env) nix build
   nix-conf-write --as machines big=big.json nix@small=small.json
+  nix-conf-write plan.json --as nixos -o nixpace.nix
+
+In a job of GitHub Actions, for all later steps (a NIX_CONFIG that the job
+already has is replaced):
+  detect | profile --workload ci | nix-conf-write --as github >> \"$GITHUB_ENV\"
+or, to \"$GITHUB_OUTPUT\" in a step with `id: nixpace`, for install-nix-action:
+  extra_nix_config: ${{ steps.nixpace.outputs.NIX_CONFIG }}
 
 A plan that would give rights, drop a check or name a cache without proof is
 refused whole.";

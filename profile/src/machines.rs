@@ -20,9 +20,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use detect::report::Usage;
 use detect::stage;
 
-use crate::conf::comment;
 use crate::plan::{Plan, Value};
 use crate::refuse;
+use crate::text::comment;
 
 /// What a second thread adds to a core: the mean of published builds of
 /// Chromium, `QtWebEngine` and others with and without it.
@@ -137,6 +137,7 @@ pub fn render(hosts: &[Host]) -> Result<String> {
     // Nix 2.8 and 2.26 split lines at `;` before they drop comments: none has one.
     comment(
         &mut output,
+        0,
         "Written by nix-conf-write from each host's plan. Changes made here are lost. Columns: \
          store, systems, ssh key, builds at once, speed, features.",
     );
@@ -145,6 +146,7 @@ pub fn render(hosts: &[Host]) -> Result<String> {
         output.push('\n');
         comment(
             &mut output,
+            0,
             &format!(
                 "At once: its max-jobs. Speed: {power:.1} cores' worth of CPUs, {times:.1} times \
                  the slowest host's."

@@ -10,8 +10,8 @@ use detect::hardware::{Level, Note};
 use detect::human;
 use detect::root::Root;
 use detect::{arguments::Common, file, stage};
-use profile::conf::{self, Form};
 use profile::explain;
+use profile::form::{self, Form};
 use profile::plan::{Plan, Source, Target};
 
 /// Where the documents go.
@@ -33,8 +33,12 @@ pub(crate) fn run() -> Result<()> {
     let documents = [
         ("hardware.json", stage::text(&plan.hardware)?),
         ("plan.json", stage::text(&plan)?),
-        ("nix.conf", conf::render(&plan, Form::NixConf)?),
-        ("nix-config.env", conf::render(&plan, Form::Env)?),
+        ("nix.conf", form::render(&plan, Form::NixConf)?),
+        ("nix-config.env", form::render(&plan, Form::Env)?),
+        ("nixos.nix", form::render(&plan, Form::Nixos)?),
+        ("darwin.nix", form::render(&plan, Form::Darwin)?),
+        ("github.env", form::render(&plan, Form::Github)?),
+        ("nix-daemon.conf", form::render(&plan, Form::Systemd)?),
         ("report.txt", anstream::adapter::strip_str(&report).to_string()),
     ];
     fs::create_dir_all(FOLDER).context(FOLDER)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use detect::{arguments, stage};
 use profile::cli::NixConfWriteCli;
-use profile::conf::{self, Form};
+use profile::form::{self, Form};
 use profile::machines;
 
 fn main() -> ExitCode {
@@ -15,9 +15,12 @@ fn main() -> ExitCode {
 fn try_main() -> Result<()> {
     let cli: NixConfWriteCli = arguments::parse()?;
     cli.common.apply_color();
-    let text = match cli.form {
-        Form::Machines => machines::render(&machines::read(&cli.inputs)?)?,
-        form => conf::render(&stage::read(cli.input()?)?, form)?,
-    };
-    stage::write_text(&text, &cli.common)
+    if cli.form == Form::Machines {
+        let hosts = machines::read(&cli.inputs)?;
+        return stage::write_text(&machines::render(&hosts)?, &cli.common);
+    }
+    let plan = stage::read(cli.input()?)?;
+    stage::write_text(&form::render(&plan, cli.form)?, &cli.common)?;
+    cli.common.tell(&form::notes(&plan, cli.form));
+    Ok(())
 }
