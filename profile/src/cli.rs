@@ -14,6 +14,7 @@ const PROFILE_EXAMPLES: &str = "\
 Examples:
   detect | profile                      a plan for this machine
   detect | profile --explain            the same, for people
+  detect | profile --explain --all      … with what it leaves alone, and why
   profile --for-nix 2.8 machine.json    for another machine's Nix
   profile --workload ci --reserve-memory 2G machine.json";
 
@@ -51,6 +52,10 @@ pub struct ProfileCli {
     /// Print a table for people instead: each setting, the default it replaces, and why
     #[arg(long)]
     pub explain: bool,
+
+    /// Then also print what the plan leaves alone, with its default and why
+    #[arg(long, requires = "explain")]
+    pub all: bool,
 
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]

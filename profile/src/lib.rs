@@ -16,7 +16,9 @@ pub mod cli;
 pub mod conf;
 mod decide;
 pub mod explain;
+pub mod left;
 pub mod plan;
+mod present;
 mod reason;
 pub mod refuse;
 pub mod sizing;
@@ -47,7 +49,10 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
     let mut notes = Vec::new();
     let (target, release) = target::target(&hardware, options.for_nix, &mut notes);
     let budget = budget::budget(&hardware, options.workload, options.reserve_memory);
-    notes.extend(decide::notes(&hardware, &budget));
+    let case =
+        decide::Case { hardware: &hardware, workload: options.workload, budget: &budget, release };
+    notes.extend(decide::notes::notes(&case));
+    notes.extend(present::notes(&case));
     Ok(Plan {
         version: Version,
         profile: Profile {
@@ -56,8 +61,9 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
             target,
             rule: reason::rule(&budget),
         },
-        settings: decide::settings(&budget, release),
-        nixos: decide::nixos(&hardware, options.workload, &budget),
+        settings: decide::settings::settings(&case),
+        nixos: decide::nixos::nixos(&case),
+        darwin: decide::darwin::darwin(&case),
         caches: Vec::new(),
         notes,
         hardware,
