@@ -115,7 +115,7 @@ fn bytes(text: &str) -> Result<u64, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::{NixConfWriteCli, ProfileCli, bytes};
 
@@ -123,6 +123,15 @@ mod tests {
     fn the_command_lines_are_sound() {
         ProfileCli::command().debug_assert();
         NixConfWriteCli::command().debug_assert();
+    }
+
+    #[test]
+    fn all_goes_with_explain() {
+        let parse = |arguments: &[&str]| {
+            ProfileCli::try_parse_from([&["profile"], arguments].concat()).is_ok()
+        };
+        assert!(parse(&["--explain", "--all"]) && parse(&["--explain"]));
+        assert!(!parse(&["--all"]), "a document has no table");
     }
 
     #[test]

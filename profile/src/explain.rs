@@ -242,8 +242,9 @@ max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
 
     #[test]
     fn fits_any_terminal() {
+        let plan = plan();
         for width in 40..=200 {
-            let text = explain(&plan(), width) + &left_alone(&plan(), width);
+            let text = explain(&plan, width) + &left_alone(&plan, width);
             let text = anstream::adapter::strip_str(&text).to_string();
             for line in text.lines() {
                 // A name and its default are not broken.

@@ -88,8 +88,8 @@ pub(crate) fn nixos(case: &Case) -> Settings {
         set(
             "nix.optimise.automatic",
             Value::Bool(true),
-            "equal files are stored once, by a timer that runs while nothing else does: \
-             auto-optimise-store would hash every new file while a build waits",
+            "equal files are stored once, and by a timer: auto-optimise-store would hash every \
+             new file while a build waits",
         );
         // A list: older releases take nothing else.
         set(

@@ -29,7 +29,7 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ),
     ("commit-lock-file-summary", "a message, no matter of speed"),
     ("commit-lockfile-summary", "the name of commit-lock-file-summary before Nix 2.23"),
-    ("compress-build-log", "logs compress some ten to one, for next to no time beside the build"),
+    ("compress-build-log", "already on: logs are text, and take a fraction of the space then"),
     (
         "connect-timeout",
         "planned where the default is none or too short; Lix 2.94 has two others in its place",
@@ -45,7 +45,7 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
          against",
     ),
     ("download-speed", "a limit, and there is none"),
-    ("enable-core-dumps", "for whoever debugs a builder; a dump can fill the disk"),
+    ("enable-core-dumps", "for whoever debugs a builder, and no matter of speed"),
     ("enforce-determinism", "gone in Nix 2.13"),
     ("eval-cache", "already on: an evaluation that was done before costs nothing"),
     ("eval-cores", "a preview: evaluators in parallel take memory that the plan gives to builds"),
@@ -53,7 +53,7 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
         "experimental-features",
         "which commands you have is no matter of speed, and to set it drops what you turned on",
     ),
-    ("extra-local-jobs", "Lix's for builds that only wait; what they need is not measured"),
+    ("extra-local-jobs", "Lix's own, and what it would gain is not measured"),
     (
         "extra-platforms",
         "the levels of x86-64 are in it already; others need an emulator, which is no speed",
@@ -80,7 +80,7 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("http2", "already on: many requests share a connection"),
     ("http3", "does nothing unless curl was built for it, and is not measured"),
     ("id-count", "belongs to auto-allocate-uids"),
-    ("initial-connect-timeout", "Lix's 5 s grow with each attempt, so they are not too short"),
+    ("initial-connect-timeout", "where Lix begins; it goes on to max-connect-timeout"),
     ("keep-build-log", "already on: without the log a failure has to be built again"),
     ("keep-derivations", "already on; the original design set it, to the same"),
     ("keep-failed", "for one command; for all of them it fills the disk"),
@@ -91,13 +91,13 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
          of what is installed, which the original design did everywhere and then collected \
          garbage daily",
     ),
-    ("lazy-locks", "Determinate's, and changes what lock files say"),
-    ("lazy-trees", "Determinate's, and changes what an evaluation sees"),
+    ("lazy-locks", "Determinate's, and about evaluation, not builds"),
+    ("lazy-trees", "Determinate's, and about evaluation, not builds"),
     ("lint-short-path-literals", "a lint, no matter of speed"),
     ("log-lines", "planned before Nix 2.20; since then 25 are the default"),
     ("max-build-log-size", "a limit would end builds that only say much"),
     ("max-call-depth", "ends evaluations that never end; lifting it makes none faster"),
-    ("max-connect-timeout", "Lix's 300 s are where growing attempts end, not what one waits"),
+    ("max-connect-timeout", "where Lix ends, having begun with initial-connect-timeout"),
     ("max-free", "decided by `storage`"),
     ("max-jobs", "planned with cores wherever CPUs and memory are known"),
     ("max-silent-time", "only in CI: elsewhere who waits can see, and end it"),
@@ -287,8 +287,8 @@ pub(super) const DARWIN: Options = &[
     (
         "nix.optimise.automatic",
         "false",
-        "hard links have corrupted stores on macOS (NixOS/nix 7273), and its loader takes linked \
-         libraries for each other (cardano-scaling/hydra 2626)",
+        "hard links have corrupted stores on macOS (NixOS/nix 7273), and its loader loses its way \
+         in linked programs (cardano-scaling/hydra 2626)",
     ),
     ("nix.optimise.interval", "Sunday 04:15", "goes with nix.optimise.automatic"),
     (

@@ -128,6 +128,21 @@ fn sorted_without_a_name_twice_and_with_names_that_exist() {
 }
 
 #[test]
+fn what_other_stages_decide_is_theirs_alone() {
+    let others = |why: &str| {
+        ["decided by `storage`", "decided by `caches`"].iter().any(|by| why.starts_with(by))
+    };
+    let theirs: Vec<&str> =
+        table::SETTINGS.iter().filter(|(_, why)| others(why)).map(|(name, _)| *name).collect();
+    assert!(theirs.contains(&"build-dir") && theirs.contains(&"fallback"));
+    for plan in plans() {
+        for name in &theirs {
+            assert!(!plan.settings.contains_key(*name), "{name}");
+        }
+    }
+}
+
+#[test]
 fn reasons_are_one_line_of_text() {
     let options = table::NIXOS.iter().chain(table::DARWIN).map(|(name, _, why)| (name, why));
     for (name, why) in table::SETTINGS.iter().map(|(name, why)| (name, why)).chain(options) {

@@ -145,6 +145,9 @@ fn a_mac_is_told_only_what_nix_darwin_has() {
     assert_eq!(paths(ConfOwner::Darwin, Workload::General), both);
     assert_eq!(paths(ConfOwner::Darwin, Workload::Builder), "nix.gc.automatic");
     assert_eq!(paths(ConfOwner::Determinate, Workload::General), "", "nix.enable is off");
-    assert!(plan(&server(), Workload::General).darwin.is_empty());
+    let linux = plan(&server(), Workload::General);
+    assert!(linux.darwin.is_empty());
+    let text = detect::stage::text(&linux).expect("JSON");
+    assert!(!text.contains("\"darwin\""), "whoever knows no such field still reads it");
     assert!(plan(&Hardware::default(), Workload::General).darwin.is_empty(), "not known");
 }
