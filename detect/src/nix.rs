@@ -202,7 +202,7 @@ fn unknown(errors: &str) -> Option<Note> {
         Some(name.to_owned())
     };
     let names = listed(errors.lines().filter_map(name))?;
-    let text = format!("nix.conf sets what this Nix does not know, to no effect: {names}");
+    let text = format!("Nix is configured with what it does not know, to no effect: {names}");
     Some(Note::warning("nix-unknown-setting", text))
 }
 

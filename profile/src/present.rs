@@ -1,7 +1,8 @@
 //! What the machine's present settings do to its builds, where that is harm.
 //!
 //! Only effective values are known here. What a file says without effect, or in
-//! an order in which Nix forgets it, is noted by `detect`, which reads it.
+//! an order in which Nix forgets it, is noted by `detect`, which reads it, and
+//! repeated here: `detect` tells people only when asked to.
 
 use std::path::Path;
 
@@ -18,6 +19,12 @@ const OPEN_PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// More names than anyone reads in one line.
 const MOST_NAMES: usize = 5;
+
+/// What `detect` notes that whoever sets Nix should hear.
+const REPEATED: [&str; 2] = ["nix-unknown-setting", "nix-extra-forgotten"];
+
+/// Longer than `detect` writes them.
+const LONGEST_NOTE: usize = 1000;
 
 /// What deserves attention.
 pub(crate) fn notes(case: &Case) -> Vec<Note> {
@@ -39,7 +46,17 @@ pub(crate) fn notes(case: &Case) -> Vec<Note> {
         present.sandbox(),
         present.require_sigs(),
     ];
-    notes.into_iter().flatten().collect()
+    notes.into_iter().flatten().chain(repeated(case)).collect()
+}
+
+/// What `detect` noted about settings. The text comes from a document: it is
+/// kept to a line, as our own notes are.
+fn repeated<'a>(case: &Case<'a>) -> impl Iterator<Item = Note> + use<'a> {
+    let notes = case.hardware.notes.iter().filter(|note| REPEATED.contains(&note.id.as_str()));
+    notes.take(REPEATED.len()).map(|note| {
+        let text: String = note.text.chars().take(LONGEST_NOTE).collect();
+        Note::warning(&note.id, text.replace(char::is_control, " "))
+    })
 }
 
 /// The settings as they are.

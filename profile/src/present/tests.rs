@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use detect::hardware::{ConfOwner, Hardware, Level, Nix};
+use detect::hardware::{ConfOwner, Hardware, Level, Nix, Note};
 use detect::number::Cpus;
 use detect::release::Release;
 use serde_json::{Value, json};
@@ -183,6 +183,23 @@ fn the_installed_nix_is_judged_whatever_is_planned_for() {
     let options = Options { for_nix: Release::parse("2.34.9"), ..Options::default() };
     let plan = run(hardware, &options).expect("a plan");
     assert!(plan.notes.iter().any(|note| note.id == "fallback-aborts"));
+}
+
+#[test]
+fn what_detect_read_in_files_is_repeated() {
+    let mut hardware = machine();
+    hardware.notes = vec![
+        Note::warning("nix-extra-forgotten", "extra-x\u{1b}[2J is forgotten"),
+        Note::warning("nix-unknown-setting", "x".repeat(1 << 20)),
+        Note::warning("cpu-unknown", "not about settings"),
+    ];
+    let plan = run(hardware, &Options::default()).expect("a plan");
+    let find = |id: &str| plan.notes.iter().find(|note| note.id == id);
+    let note = find("nix-extra-forgotten").expect("repeated");
+    assert_eq!(note.text, "extra-x [2J is forgotten");
+    let note = find("nix-unknown-setting").expect("repeated");
+    assert_eq!(note.text.len(), 1000);
+    assert_eq!(find("cpu-unknown"), None);
 }
 
 #[test]
