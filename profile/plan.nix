@@ -6,7 +6,6 @@ file:
 let
   inherit (builtins)
     all
-    any
     concatLists
     concatStringsSep
     elem

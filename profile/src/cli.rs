@@ -17,6 +17,7 @@ const PROFILE_EXAMPLES: &str = "\
 Examples:
   detect | profile                      a plan for this machine
   detect | profile --explain            the same, for people
+  detect | profile --explain --all      … with what it leaves alone, and why
   profile --for-nix 2.8 machine.json    for another machine's Nix
   profile --workload ci --reserve-memory 2G machine.json
   profile --optimize ffmpeg,zstd machine.json";
@@ -69,6 +70,10 @@ pub struct ProfileCli {
     /// Print a table for people instead: each setting, the default it replaces, and why
     #[arg(long)]
     pub explain: bool,
+
+    /// Then also print what the plan leaves alone, with its default and why
+    #[arg(long, requires = "explain")]
+    pub all: bool,
 
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
@@ -148,7 +153,7 @@ fn bytes(text: &str) -> std::result::Result<u64, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::{NixConfWriteCli, ProfileCli, bytes};
 
@@ -156,6 +161,15 @@ mod tests {
     fn the_command_lines_are_sound() {
         ProfileCli::command().debug_assert();
         NixConfWriteCli::command().debug_assert();
+    }
+
+    #[test]
+    fn all_goes_with_explain() {
+        let parse = |arguments: &[&str]| {
+            ProfileCli::try_parse_from([&["profile"], arguments].concat()).is_ok()
+        };
+        assert!(parse(&["--explain", "--all"]) && parse(&["--explain"]));
+        assert!(!parse(&["--all"]), "a document has no table");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The forms that a plan can be written in, and what each can say.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use detect::hardware::{ConfOwner, Note};
@@ -10,9 +8,6 @@ use detect::release::Release;
 use crate::catalogue;
 use crate::plan::{Plan, Setting, Tier};
 use crate::{conf, github, module, refuse, systemd, trust};
-
-/// Settings or options, by name.
-pub(crate) type Settings = BTreeMap<String, Setting>;
 
 /// One of them.
 pub(crate) type Named<'a> = (&'a str, &'a Setting);
@@ -102,16 +97,10 @@ fn is_untrusted(plan: &Plan) -> bool {
 fn options(plan: &Plan, form: Form) -> Vec<Named<'_>> {
     let options = match form {
         Form::Nixos => &plan.nixos,
-        Form::Darwin => darwin(plan),
+        Form::Darwin => &plan.darwin,
         _ => return Vec::new(),
     };
     options.iter().map(|(path, setting)| (path.as_str(), setting)).collect()
-}
-
-/// The options of nix-darwin that a plan sets.
-pub(crate) fn darwin(_plan: &Plan) -> &Settings {
-    static NONE: Settings = Settings::new();
-    &NONE
 }
 
 /// What the reader of this form should know, above all what it leaves out.

@@ -19,10 +19,12 @@ mod decide;
 pub mod explain;
 pub mod form;
 mod github;
+pub mod left;
 pub mod machines;
 mod module;
 pub mod overlay;
 pub mod plan;
+mod present;
 mod reason;
 pub mod refuse;
 pub mod sizing;
@@ -58,7 +60,10 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
     let mut notes = Vec::new();
     let (target, release) = target::target(&hardware, options.for_nix, &mut notes);
     let budget = budget::budget(&hardware, options.workload, options.reserve_memory);
-    notes.extend(decide::notes(&hardware, &budget));
+    let case =
+        decide::Case { hardware: &hardware, workload: options.workload, budget: &budget, release };
+    notes.extend(decide::notes::notes(&case));
+    notes.extend(present::notes(&case));
     let packages = options.optimize.clone();
     let optimize = packages.and_then(|packages| overlay::decide(&hardware, packages, &mut notes));
     Ok(Plan {
@@ -69,8 +74,9 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
             target,
             rule: reason::rule(&budget),
         },
-        settings: decide::settings(&budget, release),
-        nixos: decide::nixos(&hardware, options.workload, &budget),
+        settings: decide::settings::settings(&case),
+        nixos: decide::nixos::nixos(&case),
+        darwin: decide::darwin::darwin(&case),
         optimize,
         caches: Vec::new(),
         notes,

@@ -16,7 +16,7 @@ fn try_main() -> Result<()> {
     cli.common.apply_color();
     let plan = profile::run(stage::read(cli.input.as_deref())?, &cli.options()?)?;
     if cli.explain {
-        stage::write_human(&explain::explain(&plan, explain::width()), &cli.common)?;
+        stage::write_human(&explain::whole(&plan, cli.all, explain::width()), &cli.common)?;
     } else {
         stage::write(&plan, &cli.common)?;
     }

@@ -31,6 +31,9 @@ pub struct Plan {
     pub settings: BTreeMap<String, Setting>,
     /// What nix.conf cannot say, by `NixOS` option path.
     pub nixos: BTreeMap<String, Setting>,
+    /// The same by nix-darwin option path, on macOS.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub darwin: BTreeMap<String, Setting>,
     /// Packages to build for this machine's CPU; absent unless asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimize: Option<Optimize>,
@@ -69,7 +72,8 @@ pub enum Tier {
 }
 
 /// What a machine is for. It decides how much memory builds must leave to
-/// others, and whether they yield the CPU to them; nothing else as yet.
+/// others, whether they yield the CPU and the disk to them, when garbage is
+/// collected, and after how long a CI build counts as hung.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]

@@ -60,7 +60,10 @@ fn report(plan: &Plan, width: usize) -> Result<String> {
         tier.as_str().unwrap_or_default(),
         nix(&profile.target),
     );
-    let notes: Vec<String> = plan.hardware.notes.iter().chain(&plan.notes).map(note).collect();
+    let seen = &plan.hardware.notes;
+    // The plan repeats some of them.
+    let more = plan.notes.iter().filter(|note| !seen.contains(note));
+    let notes: Vec<String> = seen.iter().chain(more).map(note).collect();
     let notes = match notes.as_slice() {
         [] => String::new(),
         notes => format!("\n{}\n", notes.join("\n")),

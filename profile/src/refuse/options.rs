@@ -7,7 +7,6 @@
 use anyhow::{Context, Result, bail};
 
 use super::bounds;
-use crate::form;
 use crate::plan::{Plan, Setting, Value};
 use crate::systemd::is_plain;
 
@@ -97,7 +96,7 @@ pub(crate) fn settable() -> [Vec<&'static str>; 2] {
 
 /// Check the options that a plan sets, of either module system.
 pub(super) fn check(plan: &Plan) -> Result<()> {
-    let modules = [("nixos", NIXOS, &plan.nixos), ("darwin", DARWIN, form::darwin(plan))];
+    let modules = [("nixos", NIXOS, &plan.nixos), ("darwin", DARWIN, &plan.darwin)];
     for (module, table, options) in modules {
         for (path, setting) in options {
             bounds::check(module, path, setting)?;
