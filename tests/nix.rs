@@ -15,7 +15,7 @@ use crate::tools::{RealNix, binaries, document, path_with, real_nix, skip, text,
 
 const GIB: u64 = 1 << 30;
 
-fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
+pub(crate) fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
     let system = Some("x86_64-linux".to_owned());
     let mut hardware = Hardware { system, ..Hardware::default() };
     hardware.cpu.allowed = cpus.try_into().ok();
@@ -173,7 +173,7 @@ fn every_nix_reads_what_is_rendered_for_it() {
 }
 
 /// A value as `nix config show --json` prints it.
-fn json(value: &Value) -> serde_json::Value {
+pub(crate) fn json(value: &Value) -> serde_json::Value {
     serde_json::to_value(value).expect("JSON")
 }
 

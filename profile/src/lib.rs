@@ -16,6 +16,7 @@ pub mod cli;
 pub mod conf;
 mod decide;
 pub mod explain;
+pub mod install;
 pub mod plan;
 mod reason;
 pub mod refuse;
