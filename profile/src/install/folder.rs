@@ -1,8 +1,8 @@
 //! The folder of nix.conf: whose it is, and its files.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -90,9 +90,14 @@ impl Folder {
     pub(super) fn lock(&self) -> Result<File> {
         let name = || self.path.display().to_string();
         trusted(&self.path)?;
-        match DirBuilder::new().mode(0o755).create(&self.path) {
+        match fs::create_dir(&self.path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            result => result.map_err(|error| with_hint(error.into())).with_context(name)?,
+            made => {
+                // Everyone's Nix reads what is in there.
+                let everyone = Permissions::from_mode(0o755);
+                let made = made.and_then(|()| fs::set_permissions(&self.path, everyone));
+                made.map_err(|error| with_hint(error.into())).with_context(name)?;
+            }
         }
         // Nix need not prove what cannot be written.
         let writable = access(&self.path, Access::WRITE_OK).map_err(std::io::Error::from);
