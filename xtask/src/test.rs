@@ -14,12 +14,13 @@ use detect::report::{reason, say};
 const NIX: &str = "NIXPACE_NIX";
 
 /// Programs that tests run beside ours, and the packages that bring them.
-const TOOLS: [(&str, &[&str]); 7] = [
+const TOOLS: [(&str, &[&str]); 8] = [
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
     ("mkfs.btrfs", &["btrfs-progs"]),
     ("mkfs.ext4", &["e2fsprogs"]),
     ("mkfs.xfs", &["xfsprogs"]),
+    ("patch", &["patch"]),
     ("strace", &["strace"]),
     ("xz", &["xz-utils"]),
 ];
