@@ -10,6 +10,8 @@ mod flake;
 mod forms;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;
+/// A plan in place: what was there stays, comes back, and is never half changed.
+mod install;
 /// Limits put on a process are seen, and the plan keeps to them.
 mod live;
 /// What other machines are, by what others wrote down about them.

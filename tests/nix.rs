@@ -35,7 +35,7 @@ const PLANNED: [&str; 11] = [
     "timeout",
 ];
 
-fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
+pub(crate) fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
     let system = Some("x86_64-linux".to_owned());
     let mut hardware = Hardware { system, ..Hardware::default() };
     hardware.cpu.allowed = cpus.try_into().ok();
@@ -231,7 +231,7 @@ fn every_nix_reads_what_is_rendered_for_it() {
 }
 
 /// A value as `nix config show --json` prints it.
-fn json(value: &Value) -> serde_json::Value {
+pub(crate) fn json(value: &Value) -> serde_json::Value {
     serde_json::to_value(value).expect("JSON")
 }
 

@@ -23,8 +23,12 @@ pub struct Answer {
 impl Answer {
     /// Start a program; none when it cannot be started.
     pub fn ask(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
+        Self::start(Command::new(program).args(arguments).stderr(Stdio::null()))
+    }
+
+    /// Start a command, whose stderr goes where it says.
+    pub fn start(command: &mut Command) -> Option<Self> {
+        let mut child = command
             .env("NO_COLOR", "1")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())

@@ -78,15 +78,10 @@ pub struct Asked {
 
 /// Start to ask this machine's Nix; a captured tree is only looked at.
 pub fn ask(root: &Root) -> Asked {
-    let on_path = || {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join("nix")).find(|file| file.is_file())
-    };
-    let usual = || USUAL_PLACES.iter().map(PathBuf::from).find(|path| root.exists(path));
+    let program = program(root);
     if !root.is_live() {
-        return Asked { version: None, settings: None, program: usual() };
+        return Asked { version: None, settings: None, program };
     }
-    let program = on_path().or_else(usual);
     Asked {
         version: program.as_deref().and_then(|program| Answer::ask(program, &["--version"])),
         settings: program.as_deref().and_then(|program| {
@@ -96,6 +91,16 @@ pub fn ask(root: &Root) -> Asked {
         }),
         program,
     }
+}
+
+/// Where the `nix` program is: on the PATH, or in one of the usual places.
+pub fn program(root: &Root) -> Option<PathBuf> {
+    let on_path = || {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|folder| folder.join("nix")).find(|file| file.is_file())
+    };
+    let usual = || USUAL_PLACES.iter().map(PathBuf::from).find(|path| root.exists(path));
+    if root.is_live() { on_path().or_else(usual) } else { usual() }
 }
 
 /// What was found out, and which release it is.
@@ -259,7 +264,7 @@ fn build_users(root: &Root, settings: &BTreeMap<String, Value>) -> Option<u32> {
 }
 
 /// Who writes nix.conf, by the marks each leaves.
-fn conf_owner(root: &Root) -> ConfOwner {
+pub fn conf_owner(root: &Root) -> ConfOwner {
     let target = root.link("/etc/nix/nix.conf").unwrap_or_default();
     if target.starts_with("/etc/.system-manager-static") {
         return ConfOwner::SystemManager;

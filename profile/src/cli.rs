@@ -10,6 +10,7 @@ use detect::report::Usage;
 
 use crate::Options;
 use crate::form::Form;
+use crate::install::{self, Action};
 use crate::overlay::package;
 use crate::plan::Workload;
 
@@ -27,8 +28,17 @@ Examples:
   detect | profile | nix-conf-write     what nix.conf should say
   nix-conf-write plan.json -o nix.custom.conf
   NIX_CONFIG=$(nix-conf-write plan.json --as env) nix build
-  nix-conf-write --as machines big=big.json nix@small=small.json
+  nix-conf-write plan.json --diff       what --apply would change in /etc/nix
+  sudo nix-conf-write plan.json --apply
+  nix-conf-write plan.json --check || echo drifted
+  sudo nix-conf-write --rollback
   nix-conf-write plan.json --as nixos -o nixpace.nix
+  nix-conf-write --as machines big=big.json nix@small=small.json
+
+--apply writes nixpace.conf beside nix.conf, and a line at the end of nix.conf
+(with Determinate Nix, of nix.custom.conf) that includes it, once the Nix that is
+here has read both without a warning. NixOS and nix-darwin write nix.conf
+themselves: import a module there.
 
 In a job of GitHub Actions, for all later steps (a NIX_CONFIG that the job
 already has is replaced):
@@ -101,6 +111,7 @@ impl ProfileCli {
 #[derive(Debug, Parser)]
 #[command(name = "nix-conf-write", version, about = "A plan as text that Nix reads")]
 #[command(after_help = WRITE_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct NixConfWriteCli {
     /// The plan; stdin when it is absent or -. For machines, HOST=PLAN for each
     /// host, as [user@]host, ssh://… or ssh-ng://…
@@ -110,6 +121,26 @@ pub struct NixConfWriteCli {
     /// The form of the text
     #[arg(long = "as", value_name = "FORM", value_enum, default_value_t)]
     pub form: Form,
+
+    /// Print what --apply would change, as `diff -u` does
+    #[arg(long, group = "action")]
+    pub diff: bool,
+
+    /// Fail unless the plan is in place and Nix reads it as planned
+    #[arg(long, group = "action", conflicts_with = "output")]
+    pub check: bool,
+
+    /// Put the plan in place beside nix.conf, once Nix has proven to take it
+    #[arg(long, group = "action", conflicts_with = "output")]
+    pub apply: bool,
+
+    /// Put in place what was there before the last --apply; needs no plan
+    #[arg(long, group = "action", conflicts_with_all = ["inputs", "output"])]
+    pub rollback: bool,
+
+    /// The folder of nix.conf, instead of `$NIX_CONF_DIR` or /etc/nix
+    #[arg(long, value_name = "DIR", requires = "action")]
+    pub conf_dir: Option<PathBuf>,
 
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
@@ -126,6 +157,27 @@ impl NixConfWriteCli {
                 bail!(Usage(format!("{}: only --as machines takes more", surplus.display())))
             }
         }
+    }
+
+    /// What to do besides printing text; an error with a form that Nix does not
+    /// read from files of its own.
+    pub fn action(&self) -> Result<Option<Action>> {
+        let flags = [
+            (self.diff, Action::Diff),
+            (self.check, Action::Check),
+            (self.apply, Action::Apply),
+            (self.rollback, Action::Rollback),
+        ];
+        let action = flags.into_iter().find_map(|(given, action)| given.then_some(action));
+        if action.is_some() && self.form != Form::NixConf {
+            bail!(Usage("--as: only nix-conf is put in place".to_owned()));
+        }
+        Ok(action)
+    }
+
+    /// The folder of nix.conf.
+    pub fn conf_dir(&self) -> PathBuf {
+        self.conf_dir.clone().unwrap_or_else(install::default_folder)
     }
 }
 

@@ -19,6 +19,7 @@ mod decide;
 pub mod explain;
 pub mod form;
 mod github;
+pub mod install;
 pub mod left;
 pub mod machines;
 mod module;

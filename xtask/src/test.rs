@@ -15,7 +15,7 @@ const NIX: &str = "NIXPACE_NIX";
 
 /// Programs that tests run beside ours, and the packages that bring them.
 // An SSH server that brings no service: a test must not open a port for good.
-const TOOLS: [(&str, &[&str]); 11] = [
+const TOOLS: [(&str, &[&str]); 12] = [
     ("dropbear", &["dropbear-bin"]),
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
@@ -23,6 +23,7 @@ const TOOLS: [(&str, &[&str]); 11] = [
     ("mkfs.ext4", &["e2fsprogs"]),
     ("mkfs.xfs", &["xfsprogs"]),
     ("ssh", &["openssh-client"]),
+    ("patch", &["patch"]),
     ("strace", &["strace"]),
     ("systemd-analyze", &["systemd"]),
     ("systemd-tmpfiles", &["systemd"]),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use detect::{arguments, stage};
 use profile::cli::NixConfWriteCli;
 use profile::form::{self, Form};
-use profile::machines;
+use profile::{install, machines};
 
 fn main() -> ExitCode {
     stage::exit(try_main())
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
 fn try_main() -> Result<()> {
     let cli: NixConfWriteCli = arguments::parse()?;
     cli.common.apply_color();
+    if let Some(action) = cli.action()? {
+        return install::run(action, &cli);
+    }
     if cli.form == Form::Machines {
         let hosts = machines::read(&cli.inputs)?;
         return stage::write_text(&machines::render(&hosts)?, &cli.common);
