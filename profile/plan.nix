@@ -11,7 +11,6 @@ let
     elem
     elemAt
     filter
-    genList
     head
     isBool
     isInt
@@ -66,12 +65,8 @@ let
     path:
     let
       parts = split ''"([^"]*)"|([^".]+)'' path;
-      names = map (groups: if head groups == null then elemAt groups 1 else head groups) (
-        filter isList parts
-      );
-      dots = [ "" ] ++ genList (_: ".") (length names - 1) ++ [ "" ];
     in
-    if names != [ ] && filter isString parts == dots then names else null;
+    map (groups: if head groups == null then elemAt groups 1 else head groups) (filter isList parts);
 
   problems =
     what: names: settings:
@@ -84,8 +79,6 @@ let
           [ "${what}.${name}: its value is not plain" ]
         else if what == "settings" && !isTrue name setting.value then
           [ "${what}.${name}: no proof for a cache or key" ]
-        else if components name == null then
-          [ "${what}.${name}: no path of an option" ]
         else
           [ ]
       ) settings

@@ -244,8 +244,8 @@ fn a_plan_that_asks_for_more_is_refused_whole() {
         refused("/settings", "cores", setting(value), "its value is not plain");
         refused("/nixos", "nix.gc.options", setting(value), "its value is not plain");
     }
-    refused("/nixos", "boot.tmp.a..b", setting(true), "no path of an option");
-    refused("/nixos", "boot.tmp.\"a\"b", setting(true), "no path of an option");
+    refused("/nixos", "boot.tmp.a..b", setting(true), "no plan may set this");
+    refused("/nixos", "boot.tmp.\"a\"b", setting(true), "no plan may set this");
     refused("/settings", "cores", setting(json!({"_type": "override"})), "its value is not plain");
     for url in ["https://b.example", "https://cache.nixos.org?trusted=1", "http://cache.nixos.org"]
     {

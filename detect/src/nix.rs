@@ -110,7 +110,7 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         return (None, None);
     };
     let banner = asked.version.and_then(Answer::take);
-    let settings = asked.settings.and_then(Answer::take_both);
+    let settings = asked.settings.and_then(Answer::hear).filter(|heard| heard.succeeded);
     let release = match &banner {
         Some(banner) => Release::from_banner(banner),
         None => from_store_path(&root.resolve(&program)),
@@ -122,9 +122,9 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         ));
     }
     let settings = match settings {
-        Some((text, errors)) => {
-            notes.extend(unknown(&errors));
-            select(&text)
+        Some(heard) => {
+            notes.extend(unknown(&heard.errors));
+            select(&heard.text)
         }
         // What a captured machine's files set; what they do not has its default.
         None if root.is_live() => BTreeMap::new(),

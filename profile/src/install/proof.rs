@@ -2,13 +2,12 @@
 //! of it before anything is written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
-use detect::answer::Answer;
+use detect::answer::{Answer, Heard};
 use detect::nix;
 use detect::report::Hint;
 use detect::root::Root;
@@ -17,9 +16,6 @@ use serde_json::Value;
 use super::include::{lead, redirected};
 use crate::plan::{Plan, Setting};
 use crate::refuse;
-
-/// More than Nix has to say.
-const MOST_WORDS: u64 = 64 << 10;
 
 /// Texts by the names of their files in one folder.
 pub(super) type Texts<'a> = BTreeMap<&'a str, &'a [u8]>;
@@ -115,7 +111,6 @@ impl<'a> Prover<'a> {
         for (name, text) in texts {
             fs::write(folder.join(name), redirected(text, self.folder, redirect))?;
         }
-        let words = self.scratch.path().join(format!("{copy}.stderr"));
         let mut command = Command::new(&self.program);
         // `config show` since 2.20, of which this stays an alias.
         command
@@ -124,11 +119,10 @@ impl<'a> Prover<'a> {
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("HOME", self.scratch.path())
             .env("NIX_CONF_DIR", &folder)
-            .env("NIX_USER_CONF_FILES", "")
-            .stderr(File::create(&words)?);
+            .env("NIX_USER_CONF_FILES", "");
         let answer = Answer::start(&mut command);
         let answer = answer.with_context(|| format!("{}: cannot run", self.program.display()))?;
-        Ok(Asked { answer, folder, words })
+        Ok(Asked { answer, folder })
     }
 }
 
@@ -136,7 +130,6 @@ impl<'a> Prover<'a> {
 struct Asked {
     answer: Answer,
     folder: PathBuf,
-    words: PathBuf,
 }
 
 /// What Nix read.
@@ -147,11 +140,9 @@ struct Reading {
 
 impl Asked {
     fn take(self, prover: &Prover<'_>) -> Result<Reading> {
-        let (text, succeeded) = self.answer.take_any().context("does not answer")?;
-        let mut words = Vec::new();
-        File::open(&self.words)?.take(MOST_WORDS).read_to_end(&mut words)?;
+        let Heard { text, errors, succeeded } = self.answer.hear().context("does not answer")?;
         // People know the texts by where they are meant to be.
-        let words = String::from_utf8_lossy(&words)
+        let words = errors
             .replace(&self.folder.display().to_string(), &prover.folder.display().to_string());
         if !succeeded {
             let errors: Vec<&str> =
