@@ -21,7 +21,9 @@ const FOLDER: &str = "target/nixpace";
 const NEXT: &str = "\
 Nothing on this system has changed. To try the settings on one build:
   NIX_CONFIG=\"$(cat target/nixpace/nix-config.env)\" nix build …
-To keep them, copy nix.conf beside Nix's own and name it there: !include FILE
+To keep them, look and then apply; --rollback undoes it (NixOS: nixos.nix):
+  nix-conf-write target/nixpace/plan.json --diff
+  sudo nix-conf-write target/nixpace/plan.json --apply
 ";
 
 /// Run every stage, write what they say, and sum it up on stdout.
