@@ -19,6 +19,8 @@ pub mod explain;
 pub mod plan;
 mod reason;
 pub mod refuse;
+
+pub mod simulate;
 pub mod sizing;
 pub mod target;
 mod text;
