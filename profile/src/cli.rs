@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use detect::arguments::Common;
 use detect::release::Release;
+use detect::stage;
 
 use crate::Options;
 use crate::conf::Form;
@@ -15,7 +16,8 @@ Examples:
   detect | profile                      a plan for this machine
   detect | profile --explain            the same, for people
   profile --for-nix 2.8 machine.json    for another machine's Nix
-  profile --workload ci --reserve-memory 2G machine.json";
+  profile --workload ci --reserve-memory 2G machine.json
+  profile --costs costs.json machine.json    by what builds have cost before";
 
 const WRITE_EXAMPLES: &str = "\
 Examples:
@@ -48,6 +50,11 @@ pub struct ProfileCli {
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub reserve_memory: Option<u64>,
 
+    /// What builds have cost before, as `monitor costs` says: jobs and cores are
+    /// then simulated on them instead of following from a rule
+    #[arg(long, value_name = "FILE")]
+    pub costs: Option<PathBuf>,
+
     /// Print a table for people instead: each setting, the default it replaces, and why
     #[arg(long)]
     pub explain: bool,
@@ -59,12 +66,17 @@ pub struct ProfileCli {
 
 impl ProfileCli {
     /// What `run` needs of it.
-    pub fn options(&self) -> Options {
-        Options {
+    pub fn options(&self) -> anyhow::Result<Options> {
+        let costs = match &self.costs {
+            Some(path) => Some(stage::read(Some(path))?),
+            None => None,
+        };
+        Ok(Options {
             workload: self.workload,
             for_nix: self.for_nix,
             reserve_memory: self.reserve_memory,
-        }
+            costs,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::budget::Budget;
 use crate::catalogue::{self, Preset};
 use crate::plan::{Setting, Value, Workload};
 use crate::reason::{left, missing, reasons};
-use crate::sizing::{POLICY, Rule, Sizes};
+use crate::sizing::{POLICY, Sizes};
 
 /// Seconds to wait for a cache to answer, as Nix 2.32 does.
 const CONNECT_TIMEOUT: u64 = 15;
@@ -135,7 +135,7 @@ fn may_be_linux(hardware: &Hardware) -> bool {
 fn zram(hardware: &Hardware, budget: &Budget) -> Option<String> {
     let (memory, swap) = (budget.memory_bytes?, budget.swap_bytes?);
     let foreign = hardware.environment.container.is_some() || budget.is_limited;
-    if foreign || !may_be_linux(hardware) || Rule::of(memory, swap) == Rule::SwapBacked {
+    if foreign || !may_be_linux(hardware) || budget.is_backed() {
         return None;
     }
     let memory = size(memory);
@@ -145,7 +145,7 @@ fn zram(hardware: &Hardware, budget: &Budget) -> Option<String> {
         format!("{memory} of memory have only {} of swap behind them", size(swap))
     };
     Some(match (budget.sizes(), with_zram(budget)) {
-        (Some((_, now)), Some(then)) => format!(
+        (Some((_, now)), Some(then)) if now != then => format!(
             "{lack}: with zram for the peaks, jobs × cores may be {} × {} instead of {} × {}",
             then.jobs, then.cores, now.jobs, now.cores
         ),

@@ -14,12 +14,12 @@ pub mod budget;
 pub mod catalogue;
 pub mod cli;
 pub mod conf;
+pub mod costs;
 mod decide;
 pub mod explain;
 pub mod plan;
 mod reason;
 pub mod refuse;
-
 pub mod simulate;
 pub mod sizing;
 pub mod target;
@@ -31,10 +31,11 @@ use detect::hardware::Hardware;
 use detect::number::Version;
 use detect::release::Release;
 
+use costs::Costs;
 use plan::{Plan, Profile, Workload};
 
 /// What to plan for, where the machine does not say.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// What the machine is for.
     pub workload: Workload,
@@ -42,13 +43,18 @@ pub struct Options {
     pub for_nix: Option<Release>,
     /// Memory that builds leave to others, instead of what is customary.
     pub reserve_memory: Option<u64>,
+    /// What builds have cost before, to plan by instead of assumptions.
+    pub costs: Option<Costs>,
 }
 
 /// Decide what follows from a machine.
 pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
     let mut notes = Vec::new();
     let (target, release) = target::target(&hardware, options.for_nix, &mut notes);
-    let budget = budget::budget(&hardware, options.workload, options.reserve_memory);
+    let mut budget = budget::budget(&hardware, options.workload, options.reserve_memory);
+    if let Some(costs) = &options.costs {
+        notes.push(costs::plan(costs, &hardware, &mut budget)?);
+    }
     notes.extend(decide::notes(&hardware, &budget));
     Ok(Plan {
         version: Version,

@@ -64,7 +64,8 @@ pub enum Tier {
 }
 
 /// What a machine is for. It decides how much memory builds must leave to
-/// others, and whether they yield the CPU to them; nothing else as yet.
+/// others, whether they yield the CPU to them, and by which rule jobs and cores
+/// are sized.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]
@@ -79,7 +80,7 @@ pub enum Workload {
     Ci,
     /// It builds for others
     Builder,
-    /// It builds a few big packages (sized like `builder` as yet)
+    /// It builds a few big packages
     Big,
 }
 
