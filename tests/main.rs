@@ -16,6 +16,8 @@ mod nix;
 mod oracles;
 /// The pipe in a real shell: what it prints, and how it fails.
 mod pipe;
+/// The sizing rules on graphs of builds and on thousands of machines.
+mod policy;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
