@@ -278,18 +278,18 @@ fn compiler(rule: Rule) -> u128 {
 #[test]
 fn no_document_asks_for_more_than_there_is() {
     let mut random = Random(0);
-    let mut sized = 0;
+    let mut count = 0;
     for number in 0..200_000 {
         let (hardware, workload) = (random.hardware(), random.workload());
         let reserve = random.bytes();
         let budget = budget(&hardware, workload, reserve);
         let Some((rule, sizes)) = budget.sizes() else { continue };
-        sized += 1;
+        count += 1;
         if let Some(law) = broken(&hardware, &budget, rule, sizes) {
             panic!("document {number}: not {law}: {rule:?} {sizes:?} {budget:?}");
         }
     }
-    assert!(sized > 100_000, "only {sized} documents say enough");
+    assert!(count > 100_000, "only {count} documents say enough");
 }
 
 /// The law that a plan breaks.

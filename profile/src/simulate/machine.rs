@@ -4,7 +4,7 @@
 const SLOW_CPU: f64 = 0.55;
 
 /// What two threads of a core do together, by what one does: 1.19 to 1.24 by
-/// builds of Chromium and QtWebEngine with and without the second.
+/// builds of Chromium and `QtWebEngine` with and without the second.
 const SMT_YIELD: f64 = 1.22;
 
 /// A machine to simulate.

@@ -35,7 +35,7 @@ pub fn oracle(graph: &Graph, machine: &Machine) -> Option<Best> {
 /// The same among at least two jobs, which downloads need, and no more than
 /// `most_gib` in use, on a grid coarse enough for large graphs.
 pub fn plan(graph: &Graph, machine: &Machine, most_gib: f64) -> Option<Best> {
-    best(graph, machine, 2, 3, most_gib)
+    best(graph, machine, 2, 5, most_gib)
 }
 
 fn best(

@@ -103,7 +103,7 @@ proptest! {
                 prop_assert!(threads <= u128::from(cpus.max(2)));
                 prop_assert!(available < 2 * GIB || used <= u128::from(available));
             }
-            _ => prop_assert!(available < 2 * GIB || used <= u128::from(available)),
+            Rule::MemoryBound => prop_assert!(available < 2 * GIB || used <= u128::from(available)),
         }
     }
 
