@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use detect::hardware::{Hardware, Note};
 use detect::human::{count, size};
 use detect::number::Version;
@@ -98,7 +98,7 @@ pub(crate) fn policy() -> String {
 /// Plan jobs and cores by recorded builds, if they say something; and what they
 /// say.
 pub(crate) fn plan(costs: &Costs, hardware: &Hardware, budget: &mut Budget) -> Result<Note> {
-    let graph = predict::graph(costs)?;
+    let graph = predict::graph(costs).context("costs")?;
     let rule_stands =
         |why: String| Ok(Note::info("costs-not-used", format!("jobs and cores by a rule: {why}")));
     let builds = costs.packages.values().map(|cost| u64::from(cost.builds.get())).sum::<u64>();
