@@ -24,6 +24,8 @@ mod nix;
 mod oracles;
 /// The pipe in a real shell: what it prints, and how it fails.
 mod pipe;
+/// The sizing rules on graphs of builds and on thousands of machines.
+mod policy;
 /// Nix builds on the hosts of a list that we rendered.
 mod remote;
 /// What `detect` asks of the kernel, and what it leaves alone.

@@ -7,6 +7,7 @@ use clap::Parser;
 use detect::arguments::Common;
 use detect::release::Release;
 use detect::report::Usage;
+use detect::stage;
 
 use crate::Options;
 use crate::form::Form;
@@ -21,7 +22,8 @@ Examples:
   detect | profile --explain --all      … with what it leaves alone, and why
   profile --for-nix 2.8 machine.json    for another machine's Nix
   profile --workload ci --reserve-memory 2G machine.json
-  profile --optimize ffmpeg,zstd machine.json";
+  profile --optimize ffmpeg,zstd machine.json
+  profile --costs costs.json machine.json    by what builds have cost before";
 
 const WRITE_EXAMPLES: &str = "\
 Examples:
@@ -76,6 +78,10 @@ pub struct ProfileCli {
     /// anything that depends on them
     #[arg(long, value_name = "PKG", value_delimiter = ',', num_args = 1, value_parser = package)]
     pub optimize: Vec<String>,
+    /// What builds have cost before, as `monitor costs` says: jobs and cores are
+    /// then simulated on them instead of following from a rule
+    #[arg(long, value_name = "FILE")]
+    pub costs: Option<PathBuf>,
 
     /// Print a table for people instead: each setting, the default it replaces, and why
     #[arg(long)]
@@ -94,15 +100,20 @@ impl ProfileCli {
     /// What `run` needs of it.
     pub fn options(&self) -> Result<Options> {
         let wrong = |why: String| Usage(format!("--optimize: {why}"));
-        let packages = match self.optimize.as_slice() {
+        let optimize = match self.optimize.as_slice() {
             [] => None,
             names => Some(names.to_vec().try_into().map_err(wrong)?),
+        };
+        let costs = match &self.costs {
+            Some(path) => Some(stage::read(Some(path))?),
+            None => None,
         };
         Ok(Options {
             workload: self.workload,
             for_nix: self.for_nix,
             reserve_memory: self.reserve_memory,
-            optimize: packages,
+            optimize,
+            costs,
         })
     }
 }

@@ -15,6 +15,7 @@ pub mod budget;
 pub mod catalogue;
 pub mod cli;
 mod conf;
+pub mod costs;
 mod decide;
 pub mod explain;
 pub mod form;
@@ -28,6 +29,7 @@ pub mod plan;
 mod present;
 mod reason;
 pub mod refuse;
+pub mod simulate;
 pub mod sizing;
 mod systemd;
 pub mod target;
@@ -40,6 +42,7 @@ use detect::hardware::Hardware;
 use detect::number::Version;
 use detect::release::Release;
 
+use costs::Costs;
 use overlay::Packages;
 use plan::{Plan, Profile, Workload};
 
@@ -54,13 +57,18 @@ pub struct Options {
     pub reserve_memory: Option<u64>,
     /// Packages to build for this machine's CPU.
     pub optimize: Option<Packages>,
+    /// What builds have cost before, to plan by instead of assumptions.
+    pub costs: Option<Costs>,
 }
 
 /// Decide what follows from a machine.
 pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
     let mut notes = Vec::new();
     let (target, release) = target::target(&hardware, options.for_nix, &mut notes);
-    let budget = budget::budget(&hardware, options.workload, options.reserve_memory);
+    let mut budget = budget::budget(&hardware, options.workload, options.reserve_memory);
+    if let Some(costs) = &options.costs {
+        notes.push(costs::plan(costs, &hardware, &mut budget)?);
+    }
     let case =
         decide::Case { hardware: &hardware, workload: options.workload, budget: &budget, release };
     notes.extend(decide::notes::notes(&case));

@@ -72,8 +72,9 @@ pub enum Tier {
 }
 
 /// What a machine is for. It decides how much memory builds must leave to
-/// others, whether they yield the CPU and the disk to them, when garbage is
-/// collected, and after how long a CI build counts as hung.
+/// others, by which rule jobs and cores are sized, whether builds yield the CPU
+/// and the disk, when garbage is collected, and after how long a CI build counts
+/// as hung.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]
@@ -88,7 +89,7 @@ pub enum Workload {
     Ci,
     /// It builds for others
     Builder,
-    /// It builds a few big packages (sized like `builder` as yet)
+    /// It builds a few big packages
     Big,
 }
 

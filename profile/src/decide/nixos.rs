@@ -8,7 +8,7 @@ use detect::human::size;
 use super::{Case, Settings};
 use crate::budget::Budget;
 use crate::plan::{Setting, Value};
-use crate::sizing::{Rule, Sizes};
+use crate::sizing::{Sizes, is_backed};
 
 /// How readily the kernel kills a build instead of something else when memory
 /// runs out, from -1000 to 1000 (srvos has the same).
@@ -126,8 +126,7 @@ fn memory_high(case: &Case) -> Option<(u64, String)> {
     let (memory, reserve) = (budget.memory_bytes?, budget.reserve?);
     let foreign = case.hardware.environment.container.is_some() || budget.is_limited;
     let swap = &case.hardware.memory;
-    let backed =
-        Rule::of(memory, swap.swap_bytes?) == Rule::SwapBacked && swap.zram_bytes.unwrap_or(0) == 0;
+    let backed = is_backed(memory, swap.swap_bytes?) && swap.zram_bytes.unwrap_or(0) == 0;
     // What a build writes to a tmpfs counts as its memory.
     let high = memory.saturating_sub(reserve.bytes);
     let helps = !case.is_desktop() && !case.is_ci() && memory >= MEMORY_HIGH_LEAST;
@@ -149,7 +148,7 @@ pub(super) fn zram(case: &Case) -> Option<String> {
     let (memory, swap) = (budget.memory_bytes?, budget.swap_bytes?);
     let foreign = case.hardware.environment.container.is_some() || budget.is_limited;
     let is_linux = case.runs("linux") != Some(false);
-    if foreign || !is_linux || Rule::of(memory, swap) == Rule::SwapBacked {
+    if foreign || !is_linux || budget.is_backed() {
         return None;
     }
     let memory = size(memory);
@@ -159,7 +158,7 @@ pub(super) fn zram(case: &Case) -> Option<String> {
         format!("{memory} of memory have only {} of swap behind them", size(swap))
     };
     Some(match (budget.sizes(), with_zram(budget)) {
-        (Some((_, now)), Some(then)) => format!(
+        (Some((_, now)), Some(then)) if now != then => format!(
             "{lack}: with zram for the peaks, jobs × cores may be {} × {} instead of {} × {}",
             then.jobs, then.cores, now.jobs, now.cores
         ),
