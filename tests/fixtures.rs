@@ -9,12 +9,13 @@ use detect::hardware::Hardware;
 use detect::release::Release;
 use detect::root::Root;
 use detect::stage;
-use profile::conf::{Form, render};
+use profile::form::{Form, render};
 use profile::plan::Plan;
 
 use crate::tools::workspace;
 
-fn fixtures() -> Vec<PathBuf> {
+/// The captured trees.
+pub(crate) fn fixtures() -> Vec<PathBuf> {
     let folder = workspace().join("tests/fixtures");
     let entries = fs::read_dir(folder).expect("tests/fixtures");
     let mut trees: Vec<PathBuf> = entries.map(|entry| entry.expect("entry").path()).collect();
@@ -23,8 +24,25 @@ fn fixtures() -> Vec<PathBuf> {
     trees
 }
 
+/// What follows from a captured tree.
+pub(crate) fn plan_for(tree: &Path, options: &profile::Options) -> Plan {
+    let root = Root::captured(tree).expect("a tree");
+    let hardware = detect::run(&root, &detect::Options::default());
+    profile::run(hardware, options).expect("a plan")
+}
+
+/// Every fixture's machine, by name.
+pub(crate) fn machines() -> Vec<(String, Hardware)> {
+    let machine = |tree: PathBuf| {
+        let name = tree.file_name().expect("a name").to_string_lossy().into_owned();
+        let root = Root::captured(&tree).expect("a tree");
+        (name, detect::run(&root, &detect::Options::default()))
+    };
+    fixtures().into_iter().map(machine).collect()
+}
+
 /// Compare with the file beside the tree, or write it.
-fn expect(tree: &Path, extension: &str, text: &str) {
+pub(crate) fn expect(tree: &Path, extension: &str, text: &str) {
     let path = tree.with_extension(extension);
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, text).expect("written");

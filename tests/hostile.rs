@@ -3,7 +3,7 @@
 use detect::hardware::Hardware;
 use detect::root::Root;
 use detect::stage;
-use profile::conf::{Form, render};
+use profile::form::{Form, render};
 use profile::plan::{Plan, Setting, Value};
 use profile::{Options, run};
 use proptest::prelude::*;
@@ -78,7 +78,7 @@ fn forbidden_settings_are_refused_whoever_put_them_in() {
             let mut plan = plan();
             let setting = Setting { value, why: "?".to_owned(), stage: "storage".to_owned() };
             plan.settings.insert(name.to_owned(), setting);
-            for form in [Form::NixConf, Form::Env] {
+            for form in [Form::NixConf, Form::Nixos, Form::Darwin, Form::Env, Form::Systemd] {
                 let error = render(&plan, form).expect_err(name).to_string();
                 assert!(error.contains(name), "{error}");
             }

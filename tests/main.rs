@@ -4,18 +4,30 @@
 mod confined;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
+/// The flake and all Nix files: what they offer, and how they look.
+mod flake;
+/// The forms besides nix.conf, read by what they are for.
+mod forms;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;
+/// A plan in place: what was there stays, comes back, and is never half changed.
+mod install;
 /// Limits put on a process are seen, and the plan keeps to them.
 mod live;
 /// What other machines are, by what others wrote down about them.
 mod machines;
+/// What the Nix modules and the overlay are to real Nix.
+mod modules;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.
 mod oracles;
 /// The pipe in a real shell: what it prints, and how it fails.
 mod pipe;
+/// The sizing rules on graphs of builds and on thousands of machines.
+mod policy;
+/// Nix builds on the hosts of a list that we rendered.
+mod remote;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.

@@ -1,21 +1,41 @@
 //! What we render, every supported Nix reads: exit 0, no warning, our values.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use detect::hardware::{Environment, Hardware, Limits, Media, Place};
+use detect::hardware::{Environment, Hardware, Limits, Media, Nix, Place};
 use detect::number::Cpus;
 use detect::release::Release;
 use profile::Options;
-use profile::conf::{Form, render};
-use profile::plan::{Plan, Value};
+use profile::form::{Form, render, settings};
+use profile::plan::{Plan, Value, Workload};
 use serde_json::json;
 
+use crate::fixtures;
 use crate::tools::{RealNix, binaries, document, path_with, real_nix, skip, text, tool};
 
 const GIB: u64 = 1 << 30;
 
-fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
+const WORKLOADS: [Workload; 5] =
+    [Workload::General, Workload::Interactive, Workload::Ci, Workload::Builder, Workload::Big];
+
+/// All that `profile` plans on some machine for some release.
+const PLANNED: [&str; 11] = [
+    "always-allow-substitutes",
+    "builders-use-substitutes",
+    "connect-timeout",
+    "cores",
+    "download-buffer-size",
+    "http-connections",
+    "keep-outputs",
+    "log-lines",
+    "max-jobs",
+    "max-silent-time",
+    "timeout",
+];
+
+pub(crate) fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
     let system = Some("x86_64-linux".to_owned());
     let mut hardware = Hardware { system, ..Hardware::default() };
     hardware.cpu.allowed = cpus.try_into().ok();
@@ -25,6 +45,20 @@ fn machine(cpus: u32, memory_bytes: u64) -> Hardware {
     hardware.memory.usable_bytes = hardware.memory.total_bytes;
     hardware.memory.swap_bytes = Some(0);
     hardware
+}
+
+fn place(path: &str, filesystem: &str, bytes: u64) -> Place {
+    Place {
+        path: path.to_owned(),
+        mount_point: Some(path.to_owned()),
+        filesystem: Some(filesystem.to_owned()),
+        options: Vec::new(),
+        size_bytes: bytes.try_into().ok(),
+        inodes: None,
+        media: Media::Unknown,
+        stack: vec![filesystem.to_owned()],
+        disks: None,
+    }
 }
 
 fn with(mut hardware: Hardware, change: impl FnOnce(&mut Hardware)) -> Hardware {
@@ -97,17 +131,8 @@ fn machines() -> Vec<(String, Hardware)> {
         (
             "builds in memory",
             with(machine(16, 64 * GIB), |hardware| {
-                hardware.storage.build_dir = Some(Place {
-                    path: "/nix/var/nix/builds".to_owned(),
-                    mount_point: Some("/nix/var/nix/builds".to_owned()),
-                    filesystem: Some("tmpfs".to_owned()),
-                    options: vec!["size=48g".to_owned()],
-                    size_bytes: (48 * GIB).try_into().ok(),
-                    inodes: None,
-                    media: Media::Memory,
-                    stack: vec!["tmpfs".to_owned()],
-                    disks: Some(Vec::new()),
-                });
+                let place = place("/nix/var/nix/builds", "tmpfs", 48 * GIB);
+                hardware.storage.build_dir = Some(place);
             }),
         ),
         (
@@ -118,6 +143,19 @@ fn machines() -> Vec<(String, Hardware)> {
             }),
         ),
         ("the smallest", machine(1, 1)),
+        (
+            "several caches, builders, a fast link and a large store",
+            with(machine(32, 128 * GIB), |hardware| {
+                hardware.network.link_speed_mbps = 10_000.try_into().ok();
+                let settings = [
+                    ("builders", json!("ssh://builder x86_64-linux")),
+                    ("substituters", json!(["https://cache.nixos.org", "https://cache.example"])),
+                ];
+                let settings = settings.map(|(name, value)| (name.to_owned(), value));
+                hardware.nix = Some(Nix { settings: settings.into(), ..Nix::default() });
+                hardware.storage.store = Some(place("/nix/store", "ext4", 1 << 40));
+            }),
+        ),
         ("unknown CPUs", with(machine(8, 16 * GIB), |hardware| hardware.cpu.allowed = None)),
         (
             "unknown memory",
@@ -127,24 +165,29 @@ fn machines() -> Vec<(String, Hardware)> {
         ),
         ("nothing known", Hardware::default()),
     ];
+    machines.extend(fixtures::machines());
     machines.extend(special.into_iter().map(|(name, hardware)| (name.to_owned(), hardware)));
     machines
 }
 
 /// Let a real Nix print its settings, with `conf` as its only file.
 fn show(nix: &RealNix, conf: &Path) -> Output {
+    show_command(nix, conf).output().expect("nix runs")
+}
+
+fn show_command(nix: &RealNix, conf: &Path) -> Command {
     let release = Release::parse(&nix.version).expect("a release");
     let show: &[&str] = if release.has_nix(2, 20) { &["config", "show"] } else { &["show-config"] };
-    Command::new(nix.bin.join("nix"))
+    let mut command = Command::new(nix.bin.join("nix"));
+    command
         .args(["--extra-experimental-features", "nix-command"])
         .args(show)
         .arg("--json")
         .env("NIX_CONF_DIR", "/nonexistent")
         .env("NIX_USER_CONF_FILES", conf)
         .env_remove("NIX_CONFIG")
-        .env("HOME", conf.parent().expect("folder"))
-        .output()
-        .expect("nix runs")
+        .env("HOME", conf.parent().expect("folder"));
+    command
 }
 
 #[test]
@@ -153,28 +196,63 @@ fn every_nix_reads_what_is_rendered_for_it() {
     assert!(machines.len() >= 40);
     let folder = tempfile::tempdir().expect("folder");
     let conf = folder.path().join("nix.conf");
-    for nix in real_nix() {
-        for (name, hardware) in &machines {
-            let what = format!("{name}, for Nix {}", nix.version);
-            let options = Options { for_nix: Release::parse(&nix.version), ..Options::default() };
+    let cases =
+        || machines.iter().flat_map(|machine| WORKLOADS.map(|workload| (machine, workload)));
+    let (installed, mut planned) = (real_nix(), BTreeSet::new());
+    for nix in &installed {
+        // Many say the same, which one reading proves.
+        let mut seen = BTreeSet::new();
+        for ((name, hardware), workload) in cases() {
+            let what = format!("{name}, for {workload:?} and Nix {}", nix.version);
+            let for_nix = Release::parse(&nix.version);
+            let options = Options { workload, for_nix, ..Options::default() };
             let plan = profile::run(hardware.clone(), &options).expect(&what);
             let rendered = render(&plan, Form::NixConf).expect(&what);
+            if !seen.insert(render(&plan, Form::Env).expect(&what)) {
+                continue;
+            }
             std::fs::write(&conf, &rendered).expect("nix.conf");
 
-            let output = show(&nix, &conf);
+            let output = show(nix, &conf);
             assert!(output.status.success(), "{what}: {}", text(&output.stderr));
             assert_eq!(text(&output.stderr), "", "{what}:\n{rendered}");
             let values: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
             for (name, setting) in &plan.settings {
                 assert_eq!(values[name]["value"], json(&setting.value), "{what}: {name}");
             }
+            planned.extend(plan.settings.into_keys());
         }
+    }
+    // Nothing is planned that was not read; each release has some alone.
+    if installed.len() == 3 {
+        let planned: Vec<String> = planned.into_iter().collect();
+        assert_eq!(planned, PLANNED);
     }
 }
 
 /// A value as `nix config show --json` prints it.
-fn json(value: &Value) -> serde_json::Value {
+pub(crate) fn json(value: &Value) -> serde_json::Value {
     serde_json::to_value(value).expect("JSON")
+}
+
+#[test]
+fn every_nix_reads_the_environment_s_value_too() {
+    let folder = tempfile::tempdir().expect("folder");
+    for nix in real_nix() {
+        for (name, hardware) in fixtures::machines() {
+            let what = format!("{name}, for Nix {}", nix.version);
+            let options = Options { for_nix: Release::parse(&nix.version), ..Options::default() };
+            let plan = profile::run(hardware, &options).expect(&what);
+            let mut show = show_command(&nix, &folder.path().join("none"));
+            show.env("NIX_CONFIG", render(&plan, Form::Env).expect(&what));
+            let output = show.output().expect("nix runs");
+            assert_eq!(text(&output.stderr), "", "{what}");
+            let values: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            for (name, setting) in settings(&plan, Form::Env) {
+                assert_eq!(values[name]["value"], json(&setting.value), "{what}: {name}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -186,6 +264,27 @@ fn a_bad_name_would_be_noticed() {
     for nix in real_nix() {
         let errors = text(&show(&nix, &conf).stderr);
         assert!(errors.contains("unknown setting"), "Nix {}: {errors}", nix.version);
+    }
+}
+
+#[test]
+fn names_that_do_nothing_are_noted() {
+    let folder = tempfile::tempdir().expect("folder");
+    let conf = folder.path().join("nix.conf");
+    for nix in real_nix() {
+        let noted = |text: &str| {
+            std::fs::write(&conf, text).expect("nix.conf");
+            let mut program = tool("detect");
+            program.arg("-q").env("PATH", path_with(&[&nix.bin])).env("HOME", folder.path());
+            program.env("NIX_USER_CONF_FILES", &conf).env_remove("NIX_CONFIG");
+            let machine = document(&program.output().expect("detect runs"));
+            let machine: Hardware = detect::stage::parse(machine.as_bytes()).expect("a document");
+            let note = machine.notes.into_iter().find(|note| note.id == "nix-unknown-setting");
+            note.map(|note| note.text)
+        };
+        let text = noted("parallel-builds = true\ncores = 2\n").expect("a note");
+        assert!(text.ends_with(": parallel-builds"), "Nix {}: {text}", nix.version);
+        assert_eq!(noted("cores = 2\n"), None, "Nix {}", nix.version);
     }
 }
 

@@ -13,64 +13,92 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Larger than anything that they print.
 const MOST_OUTPUT: u64 = 8 << 20;
 
-/// A program that runs, and the channel its output will come through.
+/// What a program said in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// On stdout.
+    pub text: String,
+    /// On stderr.
+    pub errors: String,
+    /// Whether it succeeded.
+    pub succeeded: bool,
+}
+
+/// A program that runs, and the channels its output will come through.
 pub struct Answer {
     child: Child,
     output: Receiver<String>,
+    errors: Receiver<String>,
 }
 
 impl Answer {
     /// Start a program; none when it cannot be started.
     pub fn ask(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
+        Self::start(Command::new(program).args(arguments))
+    }
+
+    /// Start a command.
+    pub fn start(command: &mut Command) -> Option<Self> {
+        let mut child = command
             .env("NO_COLOR", "1")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .ok()?;
-        let stdout = child.stdout.take()?;
-        let (sender, output) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            if stdout.take(MOST_OUTPUT).read_to_end(&mut text).is_ok() {
-                // Nobody listens any more when the answer came too late.
-                let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
-            }
-        });
-        Some(Self { child, output })
+        let output = hear(child.stdout.take()?);
+        let errors = hear(child.stderr.take()?);
+        Some(Self { child, output, errors })
     }
 
     /// What it printed, if it succeeded in time.
     pub fn take(self) -> Option<String> {
-        let (text, succeeded) = self.take_any()?;
-        succeeded.then_some(text)
+        self.hear().filter(|heard| heard.succeeded).map(|heard| heard.text)
     }
 
-    /// What it printed in time, and whether it succeeded.
-    pub fn take_any(mut self) -> Option<(String, bool)> {
+    /// All that it said in time.
+    pub fn hear(mut self) -> Option<Heard> {
         let text = self.output.recv_timeout(PATIENCE).ok();
         if text.is_none() {
             let _ = self.child.kill();
         }
         // Else it would stay behind as a zombie.
         let status = self.child.wait().ok()?;
-        Some((text?, status.success()))
+        // Whatever it has started may still hold stderr open.
+        let errors = self.errors.recv_timeout(PATIENCE / 10).unwrap_or_default();
+        Some(Heard { text: text?, errors, succeeded: status.success() })
     }
+}
+
+/// What comes through a pipe, once it is closed.
+fn hear(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, text) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if pipe.take(MOST_OUTPUT).read_to_end(&mut bytes).is_ok() {
+            // Nobody listens any more when the answer came too late.
+            let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+        }
+    });
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Answer;
+    use super::{Answer, Heard};
 
     #[test]
     fn what_failed_has_not_answered() {
         let ask = |script| Answer::ask("sh", &["-c", script]).expect("a shell");
         assert_eq!(ask("echo yes").take().as_deref(), Some("yes\n"));
         assert_eq!(ask("echo yes; exit 1").take(), None);
-        assert_eq!(ask("echo yes; exit 1").take_any(), Some(("yes\n".to_owned(), false)));
+        assert_eq!(ask("echo yes; echo but >&2").take().as_deref(), Some("yes\n"));
+        let heard = |succeeded| {
+            Some(Heard { text: "yes\n".to_owned(), errors: "but\n".to_owned(), succeeded })
+        };
+        assert_eq!(ask("echo but >&2; echo yes").hear(), heard(true));
+        assert_eq!(ask("echo but >&2; echo yes; exit 1").hear(), heard(false));
         assert!(Answer::ask("/nonexistent", &[]).is_none());
     }
 }

@@ -4,7 +4,7 @@
 //! (`src/libutil/configuration.cc`): a comment starts at the first `#`, words
 //! are split at white space, `=` is a word of its own, and there are no quotes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -53,16 +53,36 @@ pub fn settings(
     kinds: &[(&str, Kind)],
 ) -> Option<BTreeMap<String, Value>> {
     let mut found = BTreeMap::new();
-    read(root, path, kinds, &mut 0, &mut found)?;
+    read(root, path, &mut 0, &mut |name, words| assign(kinds, name, words, &mut found))?;
     Some(found)
 }
 
+/// Settings that a file sets after something was added to them, which Nix then
+/// forgets (NixOS/nix#9487), sorted. Nothing of a file that cannot be read.
+pub fn forgotten(root: &Root, path: &Path) -> Vec<String> {
+    let (mut added, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
+    let _ = read(root, path, &mut 0, &mut |name, _| {
+        match base(name) {
+            (name, true) => {
+                added.insert(name.to_owned());
+            }
+            (name, false) if added.remove(name) => {
+                forgotten.insert(name.to_owned());
+            }
+            (_, false) => {}
+        }
+        Some(())
+    });
+    forgotten.into_iter().collect()
+}
+
+/// Give every assignment of a file and those it includes, in Nix's order, until
+/// one is refused.
 fn read(
     root: &Root,
     path: &Path,
-    kinds: &[(&str, Kind)],
     files: &mut usize,
-    found: &mut BTreeMap<String, Value>,
+    assign: &mut impl FnMut(&str, &[&str]) -> Option<()>,
 ) -> Option<()> {
     *files += 1;
     if *files > MOST_FILES {
@@ -73,18 +93,30 @@ fn read(
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words.as_slice() {
             [] => {}
-            ["include", file] => read(root, &beside(path, file), kinds, files, found)?,
+            ["include", file] => read(root, &beside(path, file), files, assign)?,
             ["!include", file] => {
                 let file = beside(path, file);
                 if root.exists(&file) {
-                    read(root, &file, kinds, files, found)?;
+                    read(root, &file, files, assign)?;
                 }
             }
-            [name, "=", words @ ..] => assign(kinds, name, words, found)?,
+            [name, "=", words @ ..] => assign(name, words)?,
             _ => return None,
         }
     }
     Some(())
+}
+
+/// What a name sets or adds to, by its present name, and whether it adds.
+fn base(name: &str) -> (&str, bool) {
+    let (name, extra) = match name.strip_prefix("extra-") {
+        // A setting of its own, in spite of its name.
+        Some(_) if name == "extra-platforms" => (name, false),
+        Some(base) => (base, true),
+        None => (name, false),
+    };
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    (alias.map_or(name, |(_, name)| *name), extra)
 }
 
 /// A path as an include means it: relative to the file that has it.
@@ -98,14 +130,7 @@ fn assign(
     words: &[&str],
     found: &mut BTreeMap<String, Value>,
 ) -> Option<()> {
-    let (name, extra) = match name.strip_prefix("extra-") {
-        // A setting of its own, in spite of its name.
-        Some(_) if name == "extra-platforms" => (name, false),
-        Some(base) => (base, true),
-        None => (name, false),
-    };
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
-    let name = alias.map_or(name, |(_, name)| *name);
+    let (name, extra) = base(name);
     let Some((_, kind)) = kinds.iter().find(|(known, _)| *known == name) else { return Some(()) };
     match (extra, kind, found.get_mut(name)) {
         (true, kind @ (Kind::List | Kind::Set), Some(Value::Array(list))) => {
@@ -160,7 +185,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Kind, settings};
+    use super::{Kind, forgotten, settings};
     use crate::fixture::tree;
 
     const KINDS: [(&str, Kind); 6] = [
@@ -204,6 +229,25 @@ mod tests {
         assert_eq!(read(&files), Some(json!({"cores": 7, "max-jobs": 5})));
         assert_eq!(read(&[("etc/nix/nix.conf", "include nix.conf\n")]), None, "a circle");
         assert_eq!(read(&[("etc/nix/nix.conf", "include gone.conf\n")]), None);
+    }
+
+    #[test]
+    fn an_addition_before_what_it_adds_to_is_forgotten() {
+        let of = |files: &[(&str, &str)]| {
+            forgotten(&tree(files).root, Path::new("/etc/nix/nix.conf")).join(" ")
+        };
+        let one = |conf: &str| of(&[("etc/nix/nix.conf", conf)]);
+        assert_eq!(one("extra-substituters = a\nsubstituters = b\n"), "substituters");
+        assert_eq!(one("extra-substituters = a\nbinary-caches = b\n"), "substituters");
+        assert_eq!(one("substituters = b\nextra-substituters = a\n"), "");
+        assert_eq!(one("extra-platforms = a\nextra-platforms = b\n"), "");
+        assert_eq!(one("extra-x = 1\nx = 2\nextra-x = 3\n"), "x");
+        let files = [
+            ("etc/nix/nix.conf", "!include own.conf\nsubstituters = b\n"),
+            ("etc/nix/own.conf", "extra-substituters = a\n"),
+        ];
+        assert_eq!(of(&files), "substituters");
+        assert_eq!(of(&[]), "");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -11,14 +11,24 @@ use anyhow::{Context, Result, bail};
 /// leaves the old file or the new one. Links and devices are refused, since
 /// what a link points to is not what the user named.
 pub fn replace(path: &Path, contents: &[u8]) -> Result<()> {
-    write_beside(path, contents).with_context(|| path.display().to_string())
+    write_beside(path, contents, None).with_context(|| path.display().to_string())
 }
 
-fn write_beside(path: &Path, contents: &[u8]) -> Result<()> {
-    let mode = match fs::symlink_metadata(path) {
+/// The same, for a file that everyone must be able to read: whatever the umask
+/// is and the file's mode was.
+pub fn publish(path: &Path, contents: &[u8]) -> Result<()> {
+    write_beside(path, contents, Some(0o644)).with_context(|| path.display().to_string())
+}
+
+/// How the names of files start that a run cut short may leave, and how they
+/// end.
+pub const TEMPORARY: (&str, &str) = (".nixpace-", ".tmp");
+
+fn write_beside(path: &Path, contents: &[u8], mode: Option<u32>) -> Result<()> {
+    let found = match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_symlink() => bail!("a symbolic link: name its target"),
         Ok(found) if !found.is_file() => bail!("not a regular file"),
-        Ok(found) => Some(found.permissions()),
+        Ok(found) => Some(found),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
@@ -32,12 +42,17 @@ fn write_beside(path: &Path, contents: &[u8]) -> Result<()> {
     // `tempfile` opens with O_EXCL under a random name, which the process's
     // umask then narrows; it removes the file again on any early return.
     let mut temporary = tempfile::Builder::new()
-        .prefix(".nixpace-")
-        .suffix(".tmp")
+        .prefix(TEMPORARY.0)
+        .suffix(TEMPORARY.1)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
     temporary.write_all(contents)?;
-    if let Some(mode) = mode {
+    if let Some(found) = &found {
+        // Only root may give files away; others' become their own, as ever.
+        let _ = fchown(temporary.as_file(), Some(found.uid()), Some(found.gid()));
+    }
+    let mode = mode.map(Permissions::from_mode);
+    if let Some(mode) = mode.or_else(|| found.map(|found| found.permissions())) {
         temporary.as_file().set_permissions(mode)?;
     }
     temporary.as_file().sync_all()?;
@@ -52,7 +67,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use super::replace;
+    use super::{publish, replace};
 
     #[test]
     fn replaces_whole_files_and_keeps_their_mode() {
@@ -64,6 +79,17 @@ mod tests {
         assert_eq!(fs::read(&path).expect("read"), b"two");
         assert_eq!(fs::metadata(&path).expect("stat").permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(&folder).expect("list").count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn publishes_for_everyone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("nixpace.conf");
+        fs::write(&path, "old").expect("file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
+        publish(&path, b"new").expect("over");
+        assert_eq!(fs::read(&path).expect("read"), b"new");
+        assert_eq!(fs::metadata(&path).expect("stat").permissions().mode() & 0o777, 0o644);
     }
 
     #[test]

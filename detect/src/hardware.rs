@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use schemars::JsonSchema;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flat;
 use crate::number::{Cpus, Version};
 
 /// What a machine is, as far as it matters to Nix builds.
@@ -275,30 +275,8 @@ pub struct Nix {
     /// The store directory.
     pub store_dir: Option<String>,
     /// Effective values of the settings we plan or judge, as Nix prints them.
-    #[serde(default, deserialize_with = "flat_settings")]
+    #[serde(default, deserialize_with = "flat::settings")]
     pub settings: BTreeMap<String, Value>,
-}
-
-/// Whether Nix prints values of this shape: it has no setting deeper than a
-/// list or a map of words. What is read flat stays readable however many
-/// documents are wrapped round it; JSON's readers give up at 128 levels.
-pub(crate) fn is_flat(value: &Value) -> bool {
-    let nests = |value: &Value| value.is_array() || value.is_object();
-    match value {
-        Value::Array(words) => !words.iter().any(nests),
-        Value::Object(words) => !words.values().any(nests),
-        _ => true,
-    }
-}
-
-fn flat_settings<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, Value>, D::Error> {
-    let settings = BTreeMap::<String, Value>::deserialize(deserializer)?;
-    match settings.iter().find(|(_, value)| !is_flat(value)) {
-        Some((name, _)) => Err(D::Error::custom(format!("nix.settings.{name}: too deep"))),
-        None => Ok(settings),
-    }
 }
 
 /// Which Nix.

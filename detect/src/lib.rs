@@ -27,6 +27,7 @@ pub mod facter;
 pub mod file;
 #[cfg(test)]
 mod fixture;
+mod flat;
 pub mod hardware;
 pub mod human;
 pub mod kinds;

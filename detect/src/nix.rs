@@ -1,13 +1,14 @@
 //! The installed Nix: its version, its settings, and who owns them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::conf::{self, Kind};
-use crate::hardware::{ConfOwner, Implementation, Nix, Note, is_flat};
+use crate::flat;
+use crate::hardware::{ConfOwner, Implementation, Nix, Note};
 use crate::release::Release;
 use crate::root::Root;
 
@@ -52,6 +53,12 @@ const SETTINGS: [(&str, Kind); 36] = [
     ("use-cgroups", Kind::Bool),
 ];
 
+/// What the daemon, and everyone's Nix, reads.
+const CONF: &str = "/etc/nix/nix.conf";
+
+/// More names than anyone reads in one line.
+const MOST_NAMES: usize = 5;
+
 /// Where `nix` is when it is not on the PATH, as under sudo or in a captured
 /// tree.
 const USUAL_PLACES: [&str; 4] = [
@@ -71,15 +78,10 @@ pub struct Asked {
 
 /// Start to ask this machine's Nix; a captured tree is only looked at.
 pub fn ask(root: &Root) -> Asked {
-    let on_path = || {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join("nix")).find(|file| file.is_file())
-    };
-    let usual = || USUAL_PLACES.iter().map(PathBuf::from).find(|path| root.exists(path));
+    let program = program(root);
     if !root.is_live() {
-        return Asked { version: None, settings: None, program: usual() };
+        return Asked { version: None, settings: None, program };
     }
-    let program = on_path().or_else(usual);
     Asked {
         version: program.as_deref().and_then(|program| Answer::ask(program, &["--version"])),
         settings: program.as_deref().and_then(|program| {
@@ -91,6 +93,16 @@ pub fn ask(root: &Root) -> Asked {
     }
 }
 
+/// Where the `nix` program is: on the PATH, or in one of the usual places.
+pub fn program(root: &Root) -> Option<PathBuf> {
+    let on_path = || {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|folder| folder.join("nix")).find(|file| file.is_file())
+    };
+    let usual = || USUAL_PLACES.iter().map(PathBuf::from).find(|path| root.exists(path));
+    if root.is_live() { on_path().or_else(usual) } else { usual() }
+}
+
 /// What was found out, and which release it is.
 pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Option<Release>) {
     let Some(program) = asked.program else {
@@ -98,7 +110,7 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         return (None, None);
     };
     let banner = asked.version.and_then(Answer::take);
-    let settings = asked.settings.and_then(Answer::take);
+    let settings = asked.settings.and_then(Answer::hear).filter(|heard| heard.succeeded);
     let release = match &banner {
         Some(banner) => Release::from_banner(banner),
         None => from_store_path(&root.resolve(&program)),
@@ -110,11 +122,15 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         ));
     }
     let settings = match settings {
-        Some(text) => select(&text),
+        Some(heard) => {
+            notes.extend(unknown(&heard.errors));
+            select(&heard.text)
+        }
         // What a captured machine's files set; what they do not has its default.
         None if root.is_live() => BTreeMap::new(),
-        None => conf::settings(root, Path::new("/etc/nix/nix.conf"), &SETTINGS).unwrap_or_default(),
+        None => conf::settings(root, Path::new(CONF), &SETTINGS).unwrap_or_default(),
     };
+    notes.extend(forgotten(&conf::forgotten(root, Path::new(CONF))));
     if settings.is_empty() {
         notes.push(Note::info("nix-settings-unknown", "Nix's settings could not be read"));
     }
@@ -180,8 +196,45 @@ fn select(text: &str) -> BTreeMap<String, Value> {
         .filter_map(|(name, _)| {
             Some(((*name).to_owned(), all.get_mut(*name)?.get_mut("value")?.take()))
         })
-        .filter(|(_, value)| is_flat(value))
+        .filter(|(_, value)| flat::is_flat(value))
         .collect()
+}
+
+/// A remark on names in nix.conf that Nix warns that it does not know: they do
+/// nothing, whatever was meant by them.
+fn unknown(errors: &str) -> Option<Note> {
+    let name = |line: &str| {
+        let name = line.strip_prefix("warning: unknown setting '")?.strip_suffix('\'')?;
+        Some(name.to_owned())
+    };
+    let names = listed(errors.lines().filter_map(name))?;
+    let text = format!("Nix is configured with what it does not know, to no effect: {names}");
+    Some(Note::warning("nix-unknown-setting", text))
+}
+
+/// A remark on additions that Nix forgets, since it reads from top to bottom.
+fn forgotten(names: &[String]) -> Option<Note> {
+    let additions = listed(names.iter().map(|name| format!("extra-{name}")))?;
+    let text = format!(
+        "nix.conf sets these after it adds to them, and Nix forgets the addition \
+         (NixOS/nix 9487): {additions}"
+    );
+    Some(Note::warning("nix-extra-forgotten", text))
+}
+
+/// A few names, each once. None can be longer than a setting's, or print
+/// anything but itself.
+fn listed(names: impl Iterator<Item = String>) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let plain = |name: String| {
+        let name: String = name.chars().take(64).collect();
+        name.replace(|c| !is_plain(c), "?")
+    };
+    let names: BTreeSet<String> = names.map(plain).collect();
+    let more = names.len().saturating_sub(MOST_NAMES);
+    let shown: Vec<String> = names.into_iter().take(MOST_NAMES).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!shown.is_empty()).then(|| shown.join(", ") + &more)
 }
 
 /// `/nix/store/HASH-nix-2.34.8/bin/nix` tells the version without being run.
@@ -211,7 +264,7 @@ fn build_users(root: &Root, settings: &BTreeMap<String, Value>) -> Option<u32> {
 }
 
 /// Who writes nix.conf, by the marks each leaves.
-fn conf_owner(root: &Root) -> ConfOwner {
+pub fn conf_owner(root: &Root) -> ConfOwner {
     let target = root.link("/etc/nix/nix.conf").unwrap_or_default();
     if target.starts_with("/etc/.system-manager-static") {
         return ConfOwner::SystemManager;
@@ -277,7 +330,7 @@ fn trusted(
 mod tests {
     use std::path::Path;
 
-    use super::{from_store_path, select};
+    use super::{forgotten, from_store_path, select, unknown};
     use crate::release::Release;
 
     #[test]
@@ -297,5 +350,30 @@ mod tests {
         assert_eq!(settings.get("cores"), Some(&serde_json::json!(2)));
         assert_eq!(settings.len(), 1, "no secret gets out, and nothing that Nix does not print");
         assert!(select("no JSON").is_empty());
+    }
+
+    #[test]
+    fn names_that_do_nothing_are_said() {
+        let errors = "warning: 'show-config' is a deprecated alias for 'config show'\n\
+            warning: unknown setting 'parallel-builds'\nwarning: unknown setting 'a b\u{1b}'\n\
+            warning: unknown setting 'parallel-builds'\n";
+        let note = unknown(errors).expect("a note");
+        assert_eq!(note.id, "nix-unknown-setting");
+        assert!(note.text.ends_with(": a?b?, parallel-builds"), "{}", note.text);
+        assert_eq!(unknown("warning: 'show-config' is a deprecated alias\n"), None);
+
+        let many: Vec<String> =
+            (0..1000).map(|n| format!("warning: unknown setting 'x{n}'\n")).collect();
+        let many = many.concat();
+        let note = unknown(&(many + "warning: unknown setting '" + &"y".repeat(1 << 20) + "'"));
+        let text = note.expect("a note").text;
+        assert!(text.ends_with(" and 996 more") && text.len() < 200, "{text}");
+    }
+
+    #[test]
+    fn additions_that_are_forgotten_are_said() {
+        let note = forgotten(&["substituters".to_owned()]).expect("a note");
+        assert!(note.text.ends_with(": extra-substituters"), "{}", note.text);
+        assert_eq!(forgotten(&[]), None);
     }
 }

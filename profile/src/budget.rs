@@ -9,12 +9,15 @@ use std::num::{NonZeroU32, NonZeroU64};
 use detect::hardware::Hardware;
 use detect::number::Cpus;
 
+use crate::costs::Measured;
 use crate::plan::Workload;
-use crate::sizing::{POLICY, Rule, Sizes, sizes};
+use crate::sizing::{POLICY, Rule, Sizes, is_backed, sizes};
 
 /// What builds may use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
+    /// What the builds are for.
+    pub workload: Workload,
     /// CPU time a second.
     pub cpus: Option<Cpus>,
     /// Memory, of which the rest must live too.
@@ -27,6 +30,8 @@ pub struct Budget {
     pub reserve: Option<Reserve>,
     /// Size of the tmpfs builds run on; `None` when they run on a disk.
     pub tmpfs_bytes: Option<u64>,
+    /// What recorded builds make of it, in place of a rule.
+    pub measured: Option<Measured>,
 }
 
 /// Memory that builds leave to others.
@@ -44,6 +49,7 @@ pub fn budget(hardware: &Hardware, workload: Workload, reserve: Option<u64>) -> 
     let is_limited = is_limited(hardware);
     let asked = reserve.map(|bytes| Reserve { bytes, whom: "as asked for" });
     Budget {
+        workload,
         cpus: cpus(hardware),
         memory_bytes,
         is_limited,
@@ -53,6 +59,7 @@ pub fn budget(hardware: &Hardware, workload: Workload, reserve: Option<u64>) -> 
         reserve: memory_bytes
             .map(|bytes| asked.unwrap_or_else(|| customary(hardware, workload, bytes))),
         tmpfs_bytes: tmpfs(hardware),
+        measured: None,
     }
 }
 
@@ -74,12 +81,24 @@ impl Budget {
         self.left_bytes().map(|left| left.max(POLICY.least_available_bytes))
     }
 
-    /// The rule for this budget, with what it says.
+    /// Whether swap takes the peaks of builds.
+    pub fn is_backed(&self) -> bool {
+        let swap = self.swap_bytes.unwrap_or(0);
+        self.memory_bytes.is_some_and(|memory| is_backed(memory, swap))
+    }
+
+    /// Swap that builds may count on.
+    pub fn backing_bytes(&self) -> u64 {
+        if self.is_backed() { self.swap_bytes.unwrap_or(0) } else { 0 }
+    }
+
+    /// The rule for this budget, with what it says; or in its place, what
+    /// recorded builds say.
     pub fn sizes(&self) -> Option<(Rule, Sizes)> {
-        let swap_bytes = self.swap_bytes.unwrap_or(0);
-        let rule = Rule::of(self.memory_bytes?, swap_bytes);
-        let sizes = sizes(rule, self.whole_cpus()?, self.available_bytes()?, swap_bytes);
-        Some((rule, sizes))
+        let rule = Rule::of(self.workload, self.memory_bytes?, self.swap_bytes.unwrap_or(0));
+        let backing = self.backing_bytes();
+        let sizes = sizes(rule, self.whole_cpus()?, self.available_bytes()?, backing);
+        Some((rule, self.measured.as_ref().map_or(sizes, |measured| measured.sizes)))
     }
 }
 

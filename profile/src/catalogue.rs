@@ -117,6 +117,11 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     index.ok().map(|index| &table::TABLE[index])
 }
 
+/// Every setting, by name.
+pub fn all() -> &'static [Entry] {
+    table::TABLE
+}
+
 /// The setting that releases which know it also take by this name.
 pub fn find_alias(alias: &str) -> Option<&'static Entry> {
     let mut entries = table::TABLE.iter();

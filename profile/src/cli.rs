@@ -1,27 +1,52 @@
 //! The command lines of `profile` and `nix-conf-write`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Result, bail};
 use clap::Parser;
 use detect::arguments::Common;
 use detect::release::Release;
+use detect::report::Usage;
+use detect::stage;
 
 use crate::Options;
-use crate::conf::Form;
+use crate::form::Form;
+use crate::install::{self, Action};
+use crate::overlay::package;
 use crate::plan::Workload;
 
 const PROFILE_EXAMPLES: &str = "\
 Examples:
   detect | profile                      a plan for this machine
   detect | profile --explain            the same, for people
+  detect | profile --explain --all      … with what it leaves alone, and why
   profile --for-nix 2.8 machine.json    for another machine's Nix
-  profile --workload ci --reserve-memory 2G machine.json";
+  profile --workload ci --reserve-memory 2G machine.json
+  profile --optimize ffmpeg,zstd machine.json
+  profile --costs costs.json machine.json    by what builds have cost before";
 
 const WRITE_EXAMPLES: &str = "\
 Examples:
   detect | profile | nix-conf-write     what nix.conf should say
   nix-conf-write plan.json -o nix.custom.conf
   NIX_CONFIG=$(nix-conf-write plan.json --as env) nix build
+  nix-conf-write plan.json --diff       what --apply would change in /etc/nix
+  sudo nix-conf-write plan.json --apply
+  nix-conf-write plan.json --check || echo drifted
+  sudo nix-conf-write --rollback
+  nix-conf-write plan.json --as nixos -o nixpace.nix
+  nix-conf-write --as machines big=big.json nix@small=small.json
+
+--apply writes nixpace.conf beside nix.conf, and a line at the end of nix.conf
+(with Determinate Nix, of nix.custom.conf) that includes it, once the Nix that is
+here has read both without a warning. NixOS and nix-darwin write nix.conf
+themselves: import a module there.
+
+In a job of GitHub Actions, for all later steps (a NIX_CONFIG that the job
+already has is replaced):
+  detect | profile --workload ci | nix-conf-write --as github >> \"$GITHUB_ENV\"
+or, to \"$GITHUB_OUTPUT\" in a step with `id: nixpace`, for install-nix-action:
+  extra_nix_config: ${{ steps.nixpace.outputs.NIX_CONFIG }}
 
 A plan that would give rights, drop a check or name a cache without proof is
 refused whole.";
@@ -48,9 +73,23 @@ pub struct ProfileCli {
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub reserve_memory: Option<u64>,
 
+    /// Build these packages of nixpkgs for this machine's CPU, by an overlay that
+    /// NixOS and nix-darwin take from the plan; no binary cache then has them, nor
+    /// anything that depends on them
+    #[arg(long, value_name = "PKG", value_delimiter = ',', num_args = 1, value_parser = package)]
+    pub optimize: Vec<String>,
+    /// What builds have cost before, as `monitor costs` says: jobs and cores are
+    /// then simulated on them instead of following from a rule
+    #[arg(long, value_name = "FILE")]
+    pub costs: Option<PathBuf>,
+
     /// Print a table for people instead: each setting, the default it replaces, and why
     #[arg(long)]
     pub explain: bool,
+
+    /// Then also print what the plan leaves alone, with its default and why
+    #[arg(long, requires = "explain")]
+    pub all: bool,
 
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
@@ -59,12 +98,23 @@ pub struct ProfileCli {
 
 impl ProfileCli {
     /// What `run` needs of it.
-    pub fn options(&self) -> Options {
-        Options {
+    pub fn options(&self) -> Result<Options> {
+        let wrong = |why: String| Usage(format!("--optimize: {why}"));
+        let optimize = match self.optimize.as_slice() {
+            [] => None,
+            names => Some(names.to_vec().try_into().map_err(wrong)?),
+        };
+        let costs = match &self.costs {
+            Some(path) => Some(stage::read(Some(path))?),
+            None => None,
+        };
+        Ok(Options {
             workload: self.workload,
             for_nix: self.for_nix,
             reserve_memory: self.reserve_memory,
-        }
+            optimize,
+            costs,
+        })
     }
 }
 
@@ -72,27 +122,83 @@ impl ProfileCli {
 #[derive(Debug, Parser)]
 #[command(name = "nix-conf-write", version, about = "A plan as text that Nix reads")]
 #[command(after_help = WRITE_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct NixConfWriteCli {
-    /// The plan; stdin when it is absent or -
+    /// The plan; stdin when it is absent or -. For machines, HOST=PLAN for each
+    /// host, as [user@]host, ssh://… or ssh-ng://…
     #[arg(value_name = "PLAN")]
-    pub input: Option<PathBuf>,
+    pub inputs: Vec<PathBuf>,
 
     /// The form of the text
     #[arg(long = "as", value_name = "FORM", value_enum, default_value_t)]
     pub form: Form,
+
+    /// Print what --apply would change, as `diff -u` does
+    #[arg(long, group = "action")]
+    pub diff: bool,
+
+    /// Fail unless the plan is in place and Nix reads it as planned
+    #[arg(long, group = "action", conflicts_with = "output")]
+    pub check: bool,
+
+    /// Put the plan in place beside nix.conf, once Nix has proven to take it
+    #[arg(long, group = "action", conflicts_with = "output")]
+    pub apply: bool,
+
+    /// Put in place what was there before the last --apply; needs no plan
+    #[arg(long, group = "action", conflicts_with_all = ["inputs", "output"])]
+    pub rollback: bool,
+
+    /// The folder of nix.conf, instead of `$NIX_CONF_DIR` or /etc/nix
+    #[arg(long, value_name = "DIR", requires = "action")]
+    pub conf_dir: Option<PathBuf>,
 
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub common: Common,
 }
 
-fn release(text: &str) -> Result<Release, &'static str> {
+impl NixConfWriteCli {
+    /// The one plan that all forms but machines are made from.
+    pub fn input(&self) -> Result<Option<&Path>> {
+        match self.inputs.as_slice() {
+            [] => Ok(None),
+            [input] => Ok(Some(input)),
+            [_, surplus, ..] => {
+                bail!(Usage(format!("{}: only --as machines takes more", surplus.display())))
+            }
+        }
+    }
+
+    /// What to do besides printing text; an error with a form that Nix does not
+    /// read from files of its own.
+    pub fn action(&self) -> Result<Option<Action>> {
+        let flags = [
+            (self.diff, Action::Diff),
+            (self.check, Action::Check),
+            (self.apply, Action::Apply),
+            (self.rollback, Action::Rollback),
+        ];
+        let action = flags.into_iter().find_map(|(given, action)| given.then_some(action));
+        if action.is_some() && self.form != Form::NixConf {
+            bail!(Usage("--as: only nix-conf is put in place".to_owned()));
+        }
+        Ok(action)
+    }
+
+    /// The folder of nix.conf.
+    pub fn conf_dir(&self) -> PathBuf {
+        self.conf_dir.clone().unwrap_or_else(install::default_folder)
+    }
+}
+
+fn release(text: &str) -> std::result::Result<Release, &'static str> {
     Release::parse(text).ok_or("not a version like 2.34.8, lix-2.93.3 or determinate-2.30.2")
 }
 
 /// A size: bytes, or a number with a unit, each 1024 of the one before. `KB` and
 /// its like are refused, since some read 1000 in them.
-fn bytes(text: &str) -> Result<u64, &'static str> {
+fn bytes(text: &str) -> std::result::Result<u64, &'static str> {
     const WRONG: &str = "not a size like 4294967296, 4G or 4GiB";
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
@@ -110,7 +216,7 @@ fn bytes(text: &str) -> Result<u64, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::{NixConfWriteCli, ProfileCli, bytes};
 
@@ -118,6 +224,15 @@ mod tests {
     fn the_command_lines_are_sound() {
         ProfileCli::command().debug_assert();
         NixConfWriteCli::command().debug_assert();
+    }
+
+    #[test]
+    fn all_goes_with_explain() {
+        let parse = |arguments: &[&str]| {
+            ProfileCli::try_parse_from([&["profile"], arguments].concat()).is_ok()
+        };
+        assert!(parse(&["--explain", "--all"]) && parse(&["--explain"]));
+        assert!(!parse(&["--all"]), "a document has no table");
     }
 
     #[test]

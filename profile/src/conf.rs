@@ -1,63 +1,28 @@
-//! A plan as text that Nix reads.
+//! Settings as text that Nix reads.
 
-use anyhow::Result;
-use clap::ValueEnum;
+use crate::form::Named;
+use crate::plan::Setting;
+use crate::text::comment;
 
-use crate::plan::{Plan, Setting, Tier};
-use crate::refuse;
-use crate::text::wrap;
-
-/// Width of comments, without their `# `.
-const WIDTH: usize = 76;
-
-/// A form of text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Form {
-    /// A nix.conf, with each reason as a comment
-    #[default]
-    NixConf,
-    /// The value of the environment variable `NIX_CONFIG`
-    Env,
-}
-
-/// Write a plan's settings as text; an error if any of them must not be written.
-pub fn render(plan: &Plan, form: Form) -> Result<String> {
-    let release = refuse::check(plan)?;
+/// Settings, each below its reason.
+pub(crate) fn commented(header: &str, settings: &[Named]) -> String {
     let mut output = String::new();
-    if form == Form::NixConf {
-        let tier = match plan.profile.tier {
-            Tier::HighPerformance => "high-performance",
-            Tier::Balanced => "balanced",
-            Tier::Conservative => "conservative",
-        };
-        let header = format!(
-            "Written by nix-conf-write for {release}, on a machine of the {tier} tier. Changes \
-             made here are lost: run `detect | profile | nix-conf-write` again instead."
-        );
-        comment(&mut output, &header);
-    }
-    // What adds to a setting must follow what sets it, or Nix forgets the
-    // addition (NixOS/nix#9487).
-    let (additions, settings): (Vec<_>, Vec<_>) =
-        plan.settings.iter().partition(|(name, _)| refuse::base(name).is_some());
-    for (name, Setting { value, why, .. }) in settings.into_iter().chain(additions) {
-        if form == Form::NixConf {
-            output.push('\n');
-            comment(&mut output, why);
-        }
-        let line = format!("{name} = {value}");
-        output.push_str(line.trim_end_matches(' '));
+    comment(&mut output, 0, header);
+    for (name, setting) in settings {
         output.push('\n');
+        comment(&mut output, 0, &setting.why);
+        output.push_str(&line(name, setting));
     }
-    Ok(output)
+    output
 }
 
-fn comment(output: &mut String, text: &str) {
-    for line in wrap(text, WIDTH) {
-        output.push_str("# ");
-        output.push_str(&line);
-        output.push('\n');
-    }
+/// Settings alone.
+pub(crate) fn bare(settings: &[Named]) -> String {
+    settings.iter().map(|(name, setting)| line(name, setting)).collect()
+}
+
+fn line(name: &str, Setting { value, .. }: &Setting) -> String {
+    format!("{}\n", format!("{name} = {value}").trim_end_matches(' '))
 }
 
 #[cfg(test)]
@@ -67,7 +32,7 @@ mod tests {
     use detect::hardware::Hardware;
     use proptest::prelude::*;
 
-    use super::{Form, render};
+    use crate::form::{Form, render};
     use crate::plan::{Plan, Setting, Value};
     use crate::{Options, run};
 

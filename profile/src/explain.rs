@@ -1,15 +1,20 @@
-//! A plan for people: each setting, the default it replaces, and why.
+//! A plan for people: each setting, the default it replaces, and why; and what
+//! it leaves alone.
 
 use std::collections::BTreeMap;
 
 use anstyle::Style;
 
 use crate::catalogue;
+use crate::left::{Left, Place, left};
 use crate::plan::{Plan, Profile, Setting, Target};
 use crate::text::wrap;
 
 /// Narrower than this, a reason goes below its setting instead of beside it.
 const LEAST_WHY: usize = 32;
+
+/// Widest default shown of what is left alone.
+const MOST_DEFAULT: usize = 14;
 
 /// Between columns.
 const GAP: usize = 2;
@@ -24,6 +29,12 @@ pub fn width() -> usize {
     columns.unwrap_or(100).clamp(40, 200)
 }
 
+/// What `--explain` prints, and with `--all`.
+pub fn whole(plan: &Plan, all: bool, width: usize) -> String {
+    let left = if all { left_alone(plan, width) } else { String::new() };
+    explain(plan, width) + &left
+}
+
 /// The rule applied, a table of the settings and one of the `NixOS` options.
 pub fn explain(plan: &Plan, width: usize) -> String {
     let default = |name: &str, value: String| [value, default(name, &plan.profile.target)];
@@ -32,7 +43,33 @@ pub fn explain(plan: &Plan, width: usize) -> String {
         + &options(plan, width)
 }
 
-/// The same, with what each setting is on this machine now: `old → new`.
+/// What the plan leaves alone, and why: all else that says something to Nix about
+/// how fast it builds.
+pub fn left_alone(plan: &Plan, width: usize) -> String {
+    let places = [
+        (Place::NixConf, "left alone"),
+        (Place::Nixos, "NixOS option left alone"),
+        (Place::Darwin, "nix-darwin option left alone"),
+    ];
+    let tables = places.map(|(place, head)| {
+        let row =
+            |left: Left| [left.name.into(), cut(left.default), String::new(), left.why.into()];
+        let rows: Vec<Row> = left(plan, place).into_iter().map(row).collect();
+        table([head, "default", "", "why"], &rows, width)
+    });
+    tables.concat()
+}
+
+/// A default no wider than most are, so that a single key does not push every
+/// reason off the screen.
+fn cut(default: String) -> String {
+    if default.chars().count() <= MOST_DEFAULT {
+        return default;
+    }
+    default.chars().take(MOST_DEFAULT - 1).chain(['…']).collect()
+}
+
+/// The same as [`explain`], with what each setting is on this machine now: `old → new`.
 pub fn changes(plan: &Plan, width: usize) -> String {
     let change =
         |name: &str, value: String| [format!("{} → {value}", now(name, plan)), String::new()];
@@ -54,10 +91,13 @@ fn head(plan: &Plan, width: usize) -> String {
     wrap(&head, width).join("\n") + "\n"
 }
 
-/// `NixOS` has defaults of its own, which are not listed here.
+/// `NixOS` and nix-darwin have defaults of their own, which are not listed here.
 fn options(plan: &Plan, width: usize) -> String {
-    let rows = rows(&plan.nixos, |_, value| [value, String::new()]);
-    table(["NixOS option", "value", "", "why"], &rows, width)
+    let table = |head, options| {
+        let rows = rows(options, |_, value| [value, String::new()]);
+        table([head, "value", "", "why"], &rows, width)
+    };
+    table("NixOS option", &plan.nixos) + &table("nix-darwin option", &plan.darwin)
 }
 
 /// A row for each setting; `cells` makes the two in the middle from its name
@@ -142,7 +182,7 @@ mod tests {
 
     use detect::hardware::Hardware;
 
-    use super::{changes, explain};
+    use super::{changes, explain, left_alone};
     use crate::plan::Plan;
     use crate::{Options, run};
 
@@ -174,6 +214,22 @@ max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
     }
 
     #[test]
+    fn says_what_is_left_alone_and_why() {
+        let text = left_alone(&plan(), 100);
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let row = |name: &str| {
+            let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+            line.unwrap_or_else(|| panic!("{name}: {text}"))
+        };
+        assert!(text.starts_with("\nleft alone  "), "{text}");
+        assert!(row("http2").contains(" true "), "{text}");
+        assert!(row("parallel-builds").contains(" not known "), "{text}");
+        assert!(text.contains("\nNixOS option left alone"), "{text}");
+        assert!(!text.contains("\nmax-jobs "), "planned: {text}");
+        assert!(!text.contains("nix-darwin option"), "{text}");
+    }
+
+    #[test]
     fn changes_start_from_what_is_set() {
         let mut plan = plan();
         let mut nix = detect::hardware::Nix::default();
@@ -186,12 +242,15 @@ max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
 
     #[test]
     fn fits_any_terminal() {
+        let plan = plan();
         for width in 40..=200 {
-            let text = explain(&plan(), width);
+            let text = explain(&plan, width) + &left_alone(&plan, width);
             let text = anstream::adapter::strip_str(&text).to_string();
             for line in text.lines() {
-                // An option's name is not broken.
-                let fits = line.chars().count() <= width || line.starts_with("systemd.services.");
+                // A name and its default are not broken.
+                let cells = line.split("  ").filter(|cell| !cell.is_empty());
+                let is_name = !line.starts_with(' ') && cells.count() <= 2;
+                let fits = line.chars().count() <= width || is_name;
                 assert!(fits, "{width}: {line}");
             }
         }

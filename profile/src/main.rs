@@ -14,9 +14,10 @@ fn main() -> ExitCode {
 fn try_main() -> Result<()> {
     let cli: ProfileCli = arguments::parse()?;
     cli.common.apply_color();
-    let plan = profile::run(stage::read(cli.input.as_deref())?, &cli.options())?;
+    let options = cli.options()?;
+    let plan = profile::run(stage::read(cli.input.as_deref())?, &options)?;
     if cli.explain {
-        stage::write_human(&explain::explain(&plan, explain::width()), &cli.common)?;
+        stage::write_human(&explain::whole(&plan, cli.all, explain::width()), &cli.common)?;
     } else {
         stage::write(&plan, &cli.common)?;
     }

@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::overlay::Optimize;
+
 /// What a machine is and what settings follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,12 @@ pub struct Plan {
     pub settings: BTreeMap<String, Setting>,
     /// What nix.conf cannot say, by `NixOS` option path.
     pub nixos: BTreeMap<String, Setting>,
+    /// The same by nix-darwin option path, on macOS.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub darwin: BTreeMap<String, Setting>,
+    /// Packages to build for this machine's CPU; absent unless asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimize: Option<Optimize>,
     /// Binary caches that were looked at.
     #[serde(default)]
     pub caches: Vec<Cache>,
@@ -64,7 +72,9 @@ pub enum Tier {
 }
 
 /// What a machine is for. It decides how much memory builds must leave to
-/// others, and whether they yield the CPU to them; nothing else as yet.
+/// others, by which rule jobs and cores are sized, whether builds yield the CPU
+/// and the disk, when garbage is collected, and after how long a CI build counts
+/// as hung.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]
@@ -79,7 +89,7 @@ pub enum Workload {
     Ci,
     /// It builds for others
     Builder,
-    /// It builds a few big packages (sized like `builder` as yet)
+    /// It builds a few big packages
     Big,
 }
 

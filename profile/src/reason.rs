@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use detect::human::{count, size};
 
 use crate::budget::Budget;
+use crate::costs::{self, Measured};
 use crate::plan::Rule as PlanRule;
 use crate::sizing::{POLICY, Rule, Sizes};
 
@@ -19,7 +20,10 @@ pub(crate) fn rule(budget: &Budget) -> PlanRule {
         None => format!("no rule: {} unknown", missing(budget)),
     };
     PlanRule {
-        policy: decided.map(|(rule, _)| rule.name()),
+        policy: decided.map(|(rule, _)| match budget.measured {
+            Some(_) => costs::policy(),
+            None => rule.name(),
+        }),
         cpus: budget.whole_cpus().map(NonZeroU32::get),
         memory_bytes: budget.memory_bytes,
         swap_bytes: budget.swap_bytes,
@@ -49,6 +53,9 @@ pub(crate) struct Reasons {
 
 /// Why so many jobs of so many cores.
 pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
+    if let Some(measured) = &budget.measured {
+        return recorded(budget, measured, rule);
+    }
     let Sizes { jobs, cores } = sizes;
     let cpus = budget.whole_cpus().map_or(0, NonZeroU32::get);
     let left = left(budget);
@@ -56,12 +63,8 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
         _ if budget.is_limited => "the memory limit may not allow swap".to_owned(),
         None => "swap is unknown".to_owned(),
         Some(0) => "there is no swap".to_owned(),
-        Some(bytes) => match rule {
-            Rule::MemoryBound => {
-                format!("{} of swap are less than a third of memory", size(bytes))
-            }
-            Rule::SwapBacked => format!("{} of swap take the peaks", size(bytes)),
-        },
+        Some(bytes) if budget.is_backed() => format!("{} of swap take the peaks", size(bytes)),
+        Some(bytes) => format!("{} of swap are less than a third of memory", size(bytes)),
     };
     let available = budget.available_bytes().unwrap_or(0);
     match rule {
@@ -80,6 +83,37 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
                 count(cpus, "CPU")
             ),
         },
+        Rule::Throughput => Reasons {
+            jobs: format!(
+                "{left}: a job for every {} of it, but no more than one for every {} of {}; at \
+                 least {}, so that no download waits for a build",
+                size(POLICY.farm_job_bytes),
+                POLICY.cpus_per_job,
+                count(cpus, "CPU"),
+                POLICY.least_jobs
+            ),
+            cores: format!(
+                "builds are many: {} divided by {}, with {} for each compiler; {swap}",
+                count(cpus, "CPU"),
+                count(jobs, "job"),
+                size(POLICY.compiler_bytes)
+            ),
+        },
+        Rule::FewBig => Reasons {
+            jobs: format!(
+                "{left}: a big build for every {} of it, up to {}; at least {} jobs, so that no \
+                 download waits for a build",
+                size(POLICY.big_job_bytes),
+                POLICY.most_big_jobs,
+                POLICY.least_jobs
+            ),
+            cores: format!(
+                "{} divided by the big builds that fit, with {} for each compiler of {}; {swap}",
+                count(cpus, "CPU"),
+                size(POLICY.big_compiler_bytes),
+                count(jobs, "job")
+            ),
+        },
         Rule::MemoryBound => Reasons {
             jobs: format!(
                 "at most one for every {} of {}, and no more than memory carries with {} each; at \
@@ -96,6 +130,29 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
                 size(available / (u64::from(jobs) * u64::from(cores)))
             ),
         },
+    }
+}
+
+/// What the simulation of recorded builds says.
+fn recorded(budget: &Budget, measured: &Measured, rule: Rule) -> Reasons {
+    let by_rule = match measured.rule_seconds {
+        Some(seconds) => format!("{seconds:.0} s"),
+        None => "running out of memory".to_owned(),
+    };
+    Reasons {
+        jobs: format!(
+            "simulated on {} builds of {} recorded, these jobs × cores take {:.0} s instead of \
+             {by_rule} by the rule {}",
+            measured.builds,
+            count(measured.packages, "package"),
+            measured.seconds,
+            rule.name()
+        ),
+        cores: format!(
+            "{}, of which the recorded builds are predicted to use {} at most",
+            left(budget),
+            size(measured.peak_bytes)
+        ),
     }
 }
 

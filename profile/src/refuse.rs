@@ -3,29 +3,35 @@
 //! A plan may come from anywhere, and what is written from it is read by root.
 //! So a setting is refused that gives rights, drops a check, runs a program or
 //! risks the store; a cache or key without proof; a name that the target does
-//! not know, since Nix would warn; and a value or reason that Nix would not read
-//! as the one value or comment it looks like.
+//! not know, since Nix would warn; an option of a module that no stage has need
+//! of; and a value or reason that Nix would not read as the one value or comment
+//! it looks like.
 
-use std::num::NonZeroU16;
+mod bounds;
+pub(crate) mod options;
+mod proof;
 
 use anyhow::{Context, Result, bail};
 use detect::release::Release;
 
-use crate::catalogue::{self, CACHE_KEY, Entry, Kind};
-use crate::plan::{Cache, Plan, Setting, Value, Verdict};
-
-/// The cache that every Nix uses when nobody says otherwise.
-const CACHE_URL: &str = "https://cache.nixos.org";
+use crate::catalogue::{self, Entry, Kind};
+use crate::plan::{Plan, Setting, Value};
 
 /// Check a whole plan. The release it is for is the answer.
 pub fn check(plan: &Plan) -> Result<Release> {
     let target = &plan.profile.target;
+    bounds::check_short(&target.version).context("profile.target")?;
+    if let Some(system) = &plan.hardware.system {
+        bounds::check_short(system).context("hardware.system")?;
+    }
     let release = target.release();
     let release =
         release.with_context(|| format!("profile.target: {:?} is no version", target.version))?;
     for (name, setting) in &plan.settings {
+        bounds::check("settings", name, setting)?;
         check_setting(name, setting, plan, release).with_context(|| format!("settings.{name}"))?;
     }
+    options::check(plan)?;
     Ok(release)
 }
 
@@ -51,20 +57,18 @@ fn check_setting(name: &str, setting: &Setting, plan: &Plan, release: Release) -
     {
         bail!("needs the experimental feature {feature}, which the plan does not turn on");
     }
-    if setting.why.chars().any(char::is_control) {
-        bail!("its reason has a control character");
-    }
     check_value(entry.kind, &setting.value)?;
     match (entry.name, &setting.value) {
         ("max-jobs" | "cores", Value::Integer(0)) => {
             bail!("0 leaves it to Nix, which knows no bounds: give the number")
         }
         ("substituters" | "trusted-substituters", Value::List(urls)) => {
-            urls.iter().try_for_each(|url| check_url(url, &plan.caches))
+            urls.iter().try_for_each(|url| proof::check_url(url, &plan.caches))
         }
         ("trusted-public-keys", Value::List(keys)) => {
-            keys.iter().try_for_each(|key| check_key(key, &plan.caches))
+            keys.iter().try_for_each(|key| proof::check_key(key, &plan.caches))
         }
+        ("build-dir", Value::Text(path)) => check_build_dir(path),
         ("experimental-features", Value::List(features)) => {
             features.iter().try_for_each(|feature| {
                 if !catalogue::has_feature(release, feature) {
@@ -96,6 +100,18 @@ fn known(name: &str, release: Release) -> Result<&'static Entry> {
         bail!("unknown to {release}: nothing can be added to {own}");
     }
     Ok(entry)
+}
+
+/// Every name that a plan may set in some release, sorted.
+pub(crate) fn settable() -> Vec<String> {
+    let entries = catalogue::all().iter().filter(|entry| forbidden(entry.name).is_none());
+    let names = entries.flat_map(|entry| {
+        let extra = entry.takes_extra().then(|| format!("extra-{}", entry.name));
+        extra.into_iter().chain([entry.name.to_owned()])
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
 }
 
 /// Why no plan may set this.
@@ -186,7 +202,7 @@ fn check_value(kind: Kind, value: &Value) -> Result<()> {
             }
             check_text(word)
         }),
-        (kind, value) => bail!("{} is not {}", serde_json::to_string(value)?, expected(kind)),
+        (kind, value) => bail!("{} is not {}", bounds::shown(value), expected(kind)),
     }
 }
 
@@ -223,45 +239,24 @@ fn check_text(text: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_url(url: &str, caches: &[Cache]) -> Result<()> {
-    let place = place(url).with_context(|| format!("{url:?} is no plain URL of a cache"))?;
-    let proven = |cache: &Cache| {
-        cache.verdict == Some(Verdict::Verified)
-            && cache.key.is_some()
-            && self::place(&cache.url) == Some(place)
-    };
-    if place != CACHE_URL && !caches.iter().any(proven) {
-        bail!("{url}: no proof that it serves what its key signed");
+/// Folders that hold what is not ours, where root would make builds run and
+/// tmpfiles.d would delete what is old.
+const FOREIGN: [&str; 12] =
+    ["bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "sbin", "sys", "usr"];
+
+/// Whether builds may run there.
+fn check_build_dir(path: &str) -> Result<()> {
+    let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
+    let top = parts.next().unwrap_or_default();
+    let is_plain = path.split('/').skip(1).all(|part| !["", ".", ".."].contains(&part));
+    if !is_plain || parts.next().is_none() || FOREIGN.contains(&top) || is_store(path) {
+        bail!("refused: {path:?} is no directory of its own for builds");
     }
-    Ok(())
+    check_text(path)
 }
 
-/// A cache's URL without what may differ: a slash at its end, and a priority.
-/// No other parameter is let through, since `?trusted=1` would turn signatures
-/// off; nor is a URL that Nix 2.34 cannot parse, which would stop every command.
-fn place(url: &str) -> Option<&str> {
-    let (place, priority) = url.split_once("?priority=").unwrap_or((url, "0"));
-    priority.parse::<u32>().ok()?;
-    let (scheme, rest) = place.split_once("://")?;
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (host, port) = host.split_once(':').unwrap_or((host, "443"));
-    let is_place = match scheme {
-        "http" | "https" => !host.is_empty() && port.parse::<NonZeroU16>().is_ok(),
-        "file" => host.is_empty() && !path.is_empty(),
-        _ => false,
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:".contains(c);
-    (is_place && rest.chars().all(plain)).then(|| place.strip_suffix('/').unwrap_or(place))
-}
-
-fn check_key(key: &str, caches: &[Cache]) -> Result<()> {
-    let proven = |cache: &Cache| {
-        cache.verdict == Some(Verdict::Verified) && cache.key.as_deref() == Some(key)
-    };
-    if key != CACHE_KEY && !caches.iter().any(proven) {
-        bail!("{key}: no proof that it signed what a cache serves");
-    }
-    Ok(())
+fn is_store(path: &str) -> bool {
+    path == "/nix/store" || path.starts_with("/nix/store/")
 }
 
 #[cfg(test)]

@@ -6,7 +6,20 @@
 //! jobs cost most, and memory is the one thing that ends a build. So jobs ×
 //! cores may exceed the CPUs, but not what memory carries.
 
+//!
+//! `general`, `interactive` and `ci` differ in what they leave to others, and
+//! share two rules, one for machines with swap and one for those without. The
+//! other two workloads have a queue of builds, as build farms do, and divide
+//! the CPUs among them instead of sharing them: `builder` runs as many small
+//! builds as it can, `big` few large ones.
+//!
+//! CPUs are logical ones: second threads and slow cores count as whole. Builds
+//! of Chromium gain 19 % from second threads, and what a slow core takes is no
+//! less memory.
+
 use std::num::NonZeroU32;
+
+use crate::plan::Workload;
 
 /// A gibibyte.
 pub const GIB: u64 = 1 << 30;
@@ -38,6 +51,16 @@ pub struct Policy {
     /// Memory for a compiler: for each of them when nothing backs them, for one
     /// of each job, out of memory and swap together, when swap does.
     pub compiler_bytes: u64,
+    /// Memory for each job of a build farm: the builders of `NixOS` itself give
+    /// jobs of two cores 4 to 6 GiB, of which this is what the system leaves.
+    pub farm_job_bytes: u64,
+    /// Memory for each of few big builds: 40 to 60 GiB are what those builders
+    /// give Chromium, LLVM and their like.
+    pub big_job_bytes: u64,
+    /// Most big builds at once, as those builders have it.
+    pub most_big_jobs: u32,
+    /// Memory for each compiler of a big build, its share of links included.
+    pub big_compiler_bytes: u64,
     /// Memory builds are taken to have even where less is left.
     pub least_available_bytes: u64,
     /// Left to a desktop: a session and a browser.
@@ -64,6 +87,10 @@ pub const POLICY: Policy = Policy {
     cores_per_root: 1.25,
     bound_core_gib: 2.5,
     compiler_bytes: GIB,
+    farm_job_bytes: GIB * 7 / 2,
+    big_job_bytes: 40 * GIB,
+    most_big_jobs: 4,
+    big_compiler_bytes: GIB * 3 / 2,
     least_available_bytes: GIB / 2,
     desktop_bytes: 3 * GIB,
     server_bytes: GIB,
@@ -80,6 +107,10 @@ pub enum Rule {
     MemoryBound,
     /// Swap of at least a third of memory takes the peaks.
     SwapBacked,
+    /// As many small builds as there are CPUs and memory for.
+    Throughput,
+    /// A few big builds, among which the CPUs are divided.
+    FewBig,
 }
 
 impl Rule {
@@ -88,18 +119,26 @@ impl Rule {
         let name = match self {
             Self::MemoryBound => "memory-bound",
             Self::SwapBacked => "swap-backed",
+            Self::Throughput => "throughput",
+            Self::FewBig => "few-big",
         };
         format!("{name}-{}", POLICY.version)
     }
 
     /// The rule for a machine with this much memory and swap.
-    pub fn of(memory_bytes: u64, swap_bytes: u64) -> Self {
-        if u128::from(swap_bytes) * 3 >= u128::from(memory_bytes) {
-            Self::SwapBacked
-        } else {
-            Self::MemoryBound
+    pub fn of(workload: Workload, memory_bytes: u64, swap_bytes: u64) -> Self {
+        match workload {
+            Workload::Builder => Self::Throughput,
+            Workload::Big => Self::FewBig,
+            _ if is_backed(memory_bytes, swap_bytes) => Self::SwapBacked,
+            _ => Self::MemoryBound,
         }
     }
+}
+
+/// Whether swap takes the peaks of builds: at least a third of memory.
+pub fn is_backed(memory_bytes: u64, swap_bytes: u64) -> bool {
+    u128::from(swap_bytes) * 3 >= u128::from(memory_bytes)
 }
 
 /// How many jobs of how many cores each.
@@ -111,17 +150,19 @@ pub struct Sizes {
     pub cores: u32,
 }
 
-/// Jobs and cores for so many CPUs, and so much memory and swap left to builds.
+/// Jobs and cores for so many CPUs, so much memory left to builds, and so much
+/// swap that takes their peaks.
 pub fn sizes(rule: Rule, cpus: NonZeroU32, available_bytes: u64, swap_bytes: u64) -> Sizes {
     let cpus = cpus.get();
     let available_bytes = available_bytes.max(POLICY.least_available_bytes);
     let gib = gib(available_bytes);
     let half = cpus.div_ceil(POLICY.cpus_per_job);
+    let with_swap = available_bytes.saturating_add(swap_bytes);
     match rule {
         Rule::SwapBacked => {
             // The machines of the study all had this much: it binds only where
             // there are many CPUs to little memory.
-            let compilers = available_bytes.saturating_add(swap_bytes) / POLICY.compiler_bytes;
+            let compilers = with_swap / POLICY.compiler_bytes;
             let jobs = at_most(compilers, half).clamp(POLICY.least_jobs, POLICY.most_jobs);
             Sizes { jobs, cores: round(gib / POLICY.backed_core_gib).clamp(1, cpus) }
         }
@@ -137,14 +178,34 @@ pub fn sizes(rule: Rule, cpus: NonZeroU32, available_bytes: u64, swap_bytes: u64
             let cores = at_most(compilers / u64::from(jobs), cpus).max(1);
             Sizes { jobs, cores }
         }
+        Rule::Throughput => {
+            let jobs = at_most(available_bytes / POLICY.farm_job_bytes, half);
+            let jobs = jobs.max(POLICY.least_jobs);
+            Sizes { jobs, cores: divided(cpus, jobs, jobs, with_swap / POLICY.compiler_bytes) }
+        }
+        Rule::FewBig => {
+            let builds = at_most(available_bytes / POLICY.big_job_bytes, half);
+            let builds = builds.clamp(1, POLICY.most_big_jobs);
+            // Where but one fits, it has all CPUs, and the other job is for
+            // what it needs.
+            let jobs = builds.max(POLICY.least_jobs);
+            let compilers = with_swap / POLICY.big_compiler_bytes;
+            Sizes { jobs, cores: divided(cpus, builds, jobs, compilers) }
+        }
     }
+}
+
+/// Cores of each of so many builds that divide the CPUs, with no more compilers
+/// in all jobs than memory carries.
+fn divided(cpus: u32, builds: u32, jobs: u32, compilers: u64) -> u32 {
+    at_most(compilers / u64::from(jobs), cpus / builds).max(1)
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "53 bits hold every memory there is to the byte; beyond, the loss is too small to see"
 )]
-fn gib(bytes: u64) -> f64 {
+pub(crate) fn gib(bytes: u64) -> f64 {
     bytes as f64 / GIB as f64
 }
 
@@ -162,88 +223,4 @@ fn at_most(number: u64, most: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use proptest::prelude::*;
-
-    use super::{GIB, POLICY, Rule, Sizes, sizes};
-
-    /// Swap as the rule needs it at least, where there is any.
-    fn size(rule: Rule, cpus: u32, available_bytes: u64) -> Sizes {
-        let cpus = NonZeroU32::new(cpus).expect("CPUs");
-        let swap = if rule == Rule::SwapBacked { available_bytes / 3 } else { 0 };
-        sizes(rule, cpus, available_bytes, swap)
-    }
-
-    #[test]
-    fn a_third_of_memory_as_swap_backs_it() {
-        assert_eq!(Rule::of(9 * GIB, 3 * GIB), Rule::SwapBacked);
-        assert_eq!(Rule::of(9 * GIB, 3 * GIB - 1), Rule::MemoryBound);
-        assert_eq!(Rule::of(u64::MAX, u64::MAX), Rule::SwapBacked);
-        assert_eq!(Rule::MemoryBound.name(), "memory-bound-1");
-        assert_eq!(Rule::SwapBacked.name(), "swap-backed-1");
-    }
-
-    #[test]
-    fn one_cpu_has_a_job_for_downloads_too() {
-        for rule in [Rule::MemoryBound, Rule::SwapBacked] {
-            for available in [0, GIB, 64 * GIB, u64::MAX] {
-                assert_eq!(size(rule, 1, available), Sizes { jobs: 2, cores: 1 });
-            }
-        }
-    }
-
-    #[test]
-    fn many_cpus_do_not_make_jobs_without_memory() {
-        assert_eq!(size(Rule::SwapBacked, 64, GIB), Sizes { jobs: 2, cores: 1 });
-        assert_eq!(size(Rule::SwapBacked, 64, 6 * GIB), Sizes { jobs: 8, cores: 2 });
-        assert_eq!(size(Rule::SwapBacked, 64, 64 * GIB).jobs, 16);
-    }
-
-    #[test]
-    fn eight_cores_on_seven_gigabytes_stay_within_them() {
-        // 7 compilers: two jobs of three, not one of seven.
-        let sizes = size(Rule::MemoryBound, 8, 7 * GIB);
-        assert_eq!(sizes, Sizes { jobs: 2, cores: 3 });
-    }
-
-    proptest! {
-        #[test]
-        fn bounds_hold_everywhere(cpus in 1u32.., available in any::<u64>(), backed: bool) {
-            let rule = if backed { Rule::SwapBacked } else { Rule::MemoryBound };
-            let Sizes { jobs, cores } = size(rule, cpus, available);
-            prop_assert!(jobs >= POLICY.least_jobs);
-            prop_assert!(jobs <= cpus.div_ceil(2).max(POLICY.least_jobs));
-            prop_assert!((1..=cpus).contains(&cores));
-            match rule {
-                Rule::SwapBacked => {
-                    prop_assert!(jobs <= POLICY.most_jobs);
-                    let carried = (available.max(GIB / 2) / 3).saturating_mul(4) / GIB + 1;
-                    prop_assert!(u64::from(jobs) <= carried.max(2));
-                }
-                Rule::MemoryBound => {
-                    let used = u128::from(jobs) * u128::from(cores) * u128::from(GIB);
-                    prop_assert!(available < 2 * GIB || used <= u128::from(available));
-                }
-            }
-        }
-
-        #[test]
-        fn real_machines_stay_within_memory(cpus in 1u32..=512, mib in 512u64..2_097_152) {
-            let Sizes { jobs, cores } = size(Rule::MemoryBound, cpus, mib << 20);
-            let gib = u64::from(jobs) * u64::from(cores);
-            prop_assert!(mib < 2048 || gib << 10 <= mib);
-        }
-
-        #[test]
-        fn more_of_anything_never_makes_less_with_swap(
-            cpus in 1u32..100_000, more_cpus in 0u32..1000,
-            bytes in 0u64..1 << 50, more_bytes in 0u64..1 << 45,
-        ) {
-            let less = size(Rule::SwapBacked, cpus, bytes);
-            let more = size(Rule::SwapBacked, cpus + more_cpus, bytes + more_bytes);
-            prop_assert!(less.jobs <= more.jobs && less.cores <= more.cores);
-        }
-    }
-}
+mod tests;

@@ -43,7 +43,8 @@ pub fn target(
     (target, release)
 }
 
-fn detected(hardware: &Hardware) -> Option<Release> {
+/// The release that is installed.
+pub(crate) fn detected(hardware: &Hardware) -> Option<Release> {
     let nix = hardware.nix.as_ref()?;
     let release = Release::parse(nix.version.as_deref()?)?;
     Some(Release {

@@ -1,5 +1,15 @@
 //! Text in lines.
 
+/// Width of comments, with their `# `.
+const WIDTH: usize = 78;
+
+/// Add a comment, in lines that are indented.
+pub(crate) fn comment(output: &mut String, indent: usize, text: &str) {
+    for line in wrap(text, WIDTH - indent - "# ".len()) {
+        output.push_str(&format!("{:indent$}# {line}\n", ""));
+    }
+}
+
 /// Lines of at most `width` characters, broken between words; a longer word has
 /// a line of its own.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {

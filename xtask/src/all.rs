@@ -10,8 +10,8 @@ use detect::hardware::{Level, Note};
 use detect::human;
 use detect::root::Root;
 use detect::{arguments::Common, file, stage};
-use profile::conf::{self, Form};
 use profile::explain;
+use profile::form::{self, Form};
 use profile::plan::{Plan, Source, Target};
 
 /// Where the documents go.
@@ -21,7 +21,9 @@ const FOLDER: &str = "target/nixpace";
 const NEXT: &str = "\
 Nothing on this system has changed. To try the settings on one build:
   NIX_CONFIG=\"$(cat target/nixpace/nix-config.env)\" nix build …
-To keep them, copy nix.conf beside Nix's own and name it there: !include FILE
+To keep them, look and then apply; --rollback undoes it (NixOS: nixos.nix):
+  nix-conf-write target/nixpace/plan.json --diff
+  sudo nix-conf-write target/nixpace/plan.json --apply
 ";
 
 /// Run every stage, write what they say, and sum it up on stdout.
@@ -33,8 +35,12 @@ pub(crate) fn run() -> Result<()> {
     let documents = [
         ("hardware.json", stage::text(&plan.hardware)?),
         ("plan.json", stage::text(&plan)?),
-        ("nix.conf", conf::render(&plan, Form::NixConf)?),
-        ("nix-config.env", conf::render(&plan, Form::Env)?),
+        ("nix.conf", form::render(&plan, Form::NixConf)?),
+        ("nix-config.env", form::render(&plan, Form::Env)?),
+        ("nixos.nix", form::render(&plan, Form::Nixos)?),
+        ("darwin.nix", form::render(&plan, Form::Darwin)?),
+        ("github.env", form::render(&plan, Form::Github)?),
+        ("nix-daemon.conf", form::render(&plan, Form::Systemd)?),
         ("report.txt", anstream::adapter::strip_str(&report).to_string()),
     ];
     fs::create_dir_all(FOLDER).context(FOLDER)?;
@@ -56,7 +62,10 @@ fn report(plan: &Plan, width: usize) -> Result<String> {
         tier.as_str().unwrap_or_default(),
         nix(&profile.target),
     );
-    let notes: Vec<String> = plan.hardware.notes.iter().chain(&plan.notes).map(note).collect();
+    let seen = &plan.hardware.notes;
+    // The plan repeats some of them.
+    let more = plan.notes.iter().filter(|note| !seen.contains(note));
+    let notes: Vec<String> = seen.iter().chain(more).map(note).collect();
     let notes = match notes.as_slice() {
         [] => String::new(),
         notes => format!("\n{}\n", notes.join("\n")),

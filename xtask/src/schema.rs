@@ -1,4 +1,5 @@
-//! The schemas of the documents, made from their types.
+//! The schemas of the documents, made from their types, and what the Nix modules
+//! may set, made from the tables.
 
 use std::path::Path;
 
@@ -6,6 +7,7 @@ use anyhow::Result;
 use detect::hardware::Hardware;
 use detect::report::Hint;
 use detect::stage;
+use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
 
@@ -14,10 +16,17 @@ use crate::generated::ensure_contents;
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 2] =
-        [("detect/schema.json", schema_for!(Hardware)), ("profile/schema.json", schema_for!(Plan))];
+    let schemas: [(&str, Schema); 3] = [
+        ("detect/schema.json", schema_for!(Hardware)),
+        ("profile/costs.schema.json", schema_for!(Costs)),
+        ("profile/schema.json", schema_for!(Plan)),
+    ];
+    let mut files = vec![("profile/allowed.json", stage::text(&profile::allowed::allowed())?)];
     for (path, schema) in schemas {
-        ensure_contents(Path::new(path), &stage::text(&schema)?, check).map_err(|error| {
+        files.push((path, stage::text(&schema)?));
+    }
+    for (path, text) in files {
+        ensure_contents(Path::new(path), &text, check).map_err(|error| {
             if check { error.context(Hint::new("run cargo xtask schema")) } else { error }
         })?;
     }

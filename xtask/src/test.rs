@@ -14,13 +14,19 @@ use detect::report::{reason, say};
 const NIX: &str = "NIXPACE_NIX";
 
 /// Programs that tests run beside ours, and the packages that bring them.
-const TOOLS: [(&str, &[&str]); 7] = [
+// An SSH server that brings no service: a test must not open a port for good.
+const TOOLS: [(&str, &[&str]); 12] = [
+    ("dropbear", &["dropbear-bin"]),
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
     ("mkfs.btrfs", &["btrfs-progs"]),
     ("mkfs.ext4", &["e2fsprogs"]),
     ("mkfs.xfs", &["xfsprogs"]),
+    ("ssh", &["openssh-client"]),
+    ("patch", &["patch"]),
     ("strace", &["strace"]),
+    ("systemd-analyze", &["systemd"]),
+    ("systemd-tmpfiles", &["systemd"]),
     ("xz", &["xz-utils"]),
 ];
 

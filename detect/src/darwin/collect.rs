@@ -103,6 +103,6 @@ fn word(text: &[c_char]) -> Option<String> {
 /// What a program prints, if it does in time. Its exit code says little: that
 /// of `sysctl` is bad when one name of many is unknown.
 fn ask(program: &str, arguments: &[&str]) -> Option<String> {
-    let (text, _) = Answer::ask(program, arguments)?.take_any()?;
+    let text = Answer::ask(program, arguments)?.hear()?.text;
     Some(text)
 }

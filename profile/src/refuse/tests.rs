@@ -2,7 +2,8 @@
 
 use detect::hardware::{Hardware, Implementation};
 
-use super::{CACHE_KEY, check};
+use super::check;
+use crate::catalogue::CACHE_KEY;
 use crate::plan::{Cache, Plan, Setting, Target, Value, Verdict};
 use crate::{Options, run};
 
@@ -279,5 +280,80 @@ fn a_cache_s_url_can_say_its_priority_and_nothing_else() {
         "ssh://cache.example.org",
     ] {
         assert_ne!(judge(bad), "", "{bad}");
+    }
+}
+
+#[test]
+fn what_is_too_long_to_be_sane() {
+    let long = "x".repeat(10 << 20);
+    let list = |word: &str, count: usize| Value::List(vec![word.to_owned(); count]);
+    let mut errors = vec![
+        judge("user-agent-suffix", text(&long)),
+        judge("user-agent-suffix", text(&long[..4097])),
+        judge("build-dir", text(&long)),
+        judge("no-such-setting", text(&long)),
+        judge("substituters", words(&[&long])),
+        judge("system-features", list("kvm", 1 << 20)),
+        judge("system-features", list("kvm", 257)),
+        judge(&long, Value::Bool(true)),
+    ];
+    let mut plan = empty();
+    set(&mut plan, "max-jobs", Value::Integer(2));
+    plan.settings.get_mut("max-jobs").expect("there").why.clone_from(&long);
+    errors.push(outcome(&plan));
+    let mut plan = empty();
+    aim(&mut plan, &long);
+    errors.push(outcome(&plan));
+    let mut plan = empty();
+    plan.hardware.system = Some(long.clone());
+    errors.push(outcome(&plan));
+    for value in [text(&long), list("x", 257)] {
+        for path in ["nix.gc.options", "no.such.option"] {
+            let mut plan = empty();
+            plan.nixos.insert(path.to_owned(), Setting::new(value.clone(), "a reason"));
+            errors.push(outcome(&plan));
+        }
+    }
+    for (case, error) in errors.iter().enumerate() {
+        assert!(error.contains("are more than "), "case {case}: {error:.300}");
+        assert!(error.len() < 300, "case {case}: {error:.300}");
+    }
+    assert_eq!(judge("user-agent-suffix", text(&long[..4096])), "");
+    assert_eq!(judge("system-features", list("kvm", 256)), "");
+}
+
+#[test]
+fn a_reason_that_reads_as_something_else() {
+    for why in ["\u{202e}sresu-detsurt", "x\u{2028}y", "\u{2066}x"] {
+        let mut plan = empty();
+        set(&mut plan, "max-jobs", Value::Integer(2));
+        plan.settings.get_mut("max-jobs").expect("there").why = why.to_owned();
+        assert!(outcome(&plan).contains("a control character"), "{why:?}");
+    }
+}
+
+#[test]
+fn builds_have_a_directory_of_their_own() {
+    for path in ["/var/builds", "/nix/var/nix/builds", "/nix/var/nix/b", "/mnt/fast/nix", "/tmp/b"]
+    {
+        assert_eq!(judge("build-dir", text(path)), "", "{path}");
+    }
+    for path in [
+        "/",
+        "/var",
+        "/tmp",
+        "/etc/nix",
+        "/home/alice",
+        "/root/x",
+        "/usr/lib",
+        "/nix/store",
+        "/nix/store/x",
+        "/var/../etc",
+        "/var//builds",
+        "/var/builds/",
+        "/./builds",
+        "//etc/x",
+    ] {
+        refused("build-dir", text(path), "is no directory of its own for builds");
     }
 }

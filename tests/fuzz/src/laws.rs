@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use detect::hardware::Hardware;
 use detect::stage;
-use profile::conf::{Form, render};
+use profile::form::{self, Form, render};
 use profile::plan::{Cache, Plan, Value, Verdict};
 use profile::{Options, run};
 use serde::Serialize;
@@ -55,7 +55,9 @@ pub fn plans(hardware: Hardware, options: &Options) -> Plan {
             assert!(jobs <= 16 && jobs <= most, "{jobs} jobs on {most} GiB");
         }
     }
-    for form in [Form::NixConf, Form::Env] {
+    for form in
+        [Form::NixConf, Form::Nixos, Form::Darwin, Form::Env, Form::Github, Form::Systemd]
+    {
         render(&plan, form).expect("what we plan we can write");
     }
     plan
@@ -147,7 +149,8 @@ pub fn is_only_settings(text: &str, plan: &Plan, form: Form) {
         }
         names.push(name);
     }
-    assert_eq!(names.len(), plan.settings.len(), "each setting once, and nothing else");
+    let said = form::settings(plan, form).len();
+    assert_eq!(names.len(), said, "each setting once, and nothing else");
 }
 
 fn verified(caches: &[Cache]) -> impl Iterator<Item = &Cache> {

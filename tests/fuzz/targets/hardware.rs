@@ -33,7 +33,8 @@ fuzz_target!(|data: &[u8]| {
     let for_nix = RELEASES[sum % RELEASES.len()].and_then(Release::parse);
     let reserve_memory = RESERVES[sum / 8 % RESERVES.len()];
     for workload in WORKLOADS {
-        let options = Options { workload, for_nix, reserve_memory };
+        let options =
+            Options { workload, for_nix, reserve_memory, ..Options::default() };
         let plan = laws::plans(hardware.clone(), &options);
         if workload == WORKLOADS[sum % 5] {
             laws::round_trips(&plan);

@@ -4,7 +4,7 @@
 use detect::stage;
 use fuzz::{json, laws};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
-use profile::conf::{Form, render};
+use profile::form::{Form, render};
 use profile::plan::Plan;
 
 fuzz_target!(|data: &[u8]| {
@@ -15,6 +15,10 @@ fuzz_target!(|data: &[u8]| {
         laws::is_only_settings(&text, &plan, form);
         Some(text)
     });
+    for form in [Form::Nixos, Form::Darwin, Form::Github, Form::Systemd] {
+        let other = render(&plan, form).ok();
+        assert_eq!(other.is_some(), written[0].is_some(), "refused in one form alone");
+    }
     assert_eq!(written[0].is_some(), written[1].is_some(), "refused in one form alone");
 });
 

@@ -1,0 +1,110 @@
+//! What nix.conf cannot say, for systemd without `NixOS`.
+//!
+//! The text is a drop-in for nix-daemon.service as it stands. What belongs in
+//! files of other names stands in its comments, with the command that makes
+//! them.
+
+use crate::plan::{Plan, Value};
+use crate::text::comment;
+
+/// Where the drop-in belongs.
+const PLACE: &str = "/etc/systemd/system/nix-daemon.service.d/nixpace.conf";
+
+/// The options of `NixOS` that are lines of the unit under another name.
+const RENAMED: [(&str, &str); 3] = [
+    ("nix.daemonCPUSchedPolicy", "CPUSchedulingPolicy"),
+    ("nix.daemonIOSchedClass", "IOSchedulingClass"),
+    ("nix.daemonIOSchedPriority", "IOSchedulingPriority"),
+];
+
+/// Those that are lines of the unit under their own.
+const OWN: &str = "systemd.services.nix-daemon.serviceConfig.";
+
+/// Those that a comment says.
+const ZRAM: [&str; 2] = ["zramSwap.enable", "zramSwap.memoryPercent"];
+
+/// Whether the text says what this option of `NixOS` does.
+pub(crate) fn says(path: &str) -> bool {
+    ZRAM.contains(&path) || directive(path).is_some()
+}
+
+/// The unit's own name for it.
+fn directive(path: &str) -> Option<&str> {
+    match RENAMED.iter().find(|(option, _)| *option == path) {
+        Some((_, name)) => Some(name),
+        None => path.strip_prefix(OWN),
+    }
+}
+
+/// The text of the drop-in.
+pub(crate) fn drop_in(header: &str, plan: &Plan) -> String {
+    let mut output = String::new();
+    comment(&mut output, 0, header);
+    output.push_str("#\n");
+    comment(&mut output, 0, &format!("It belongs in {PLACE}, and works after:"));
+    output.push_str("#   systemctl daemon-reload && systemctl restart nix-daemon\n");
+    if let Some(text) = build_dir(plan) {
+        output.push_str(&text);
+    }
+    if let Some(text) = zram(plan) {
+        output.push_str(&text);
+    }
+    output.push_str("\n[Service]\n");
+    let mut sections = Vec::new();
+    for (path, setting) in &plan.nixos {
+        let Some(directive) = directive(path) else { continue };
+        let mut section = String::new();
+        comment(&mut section, 0, &setting.why);
+        section.push_str(&format!("{directive}={}\n", setting.value));
+        sections.push(section);
+    }
+    output + &sections.join("\n")
+}
+
+/// How systemd keeps the directory where builds run, as Nix's own entry does
+/// for /nix/var/nix/builds: without it Nix 2.22 to 2.29 would find none.
+fn build_dir(plan: &Plan) -> Option<String> {
+    let Value::Text(path) = &plan.settings.get("build-dir")?.value else { return None };
+    let mut text = "#\n".to_owned();
+    if !is_plain(path) {
+        comment(&mut text, 0, "The build directory's name is unusual: make it by hand.");
+        return Some(text);
+    }
+    let what = "The build directory, in which what is older than a week is deleted:";
+    comment(&mut text, 0, what);
+    text.push_str(&format!(
+        "#   echo 'd {path} 0755 root root 7d' > /etc/tmpfiles.d/nixpace.conf\n\
+         #   systemd-tmpfiles --create /etc/tmpfiles.d/nixpace.conf\n"
+    ));
+    Some(text)
+}
+
+/// Whether a path means itself: to a shell, quotes and more would have a
+/// meaning, and to systemd % and spaces.
+pub(crate) fn is_plain(path: &str) -> bool {
+    path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+}
+
+/// What zram-generator, which most distributions have, is to be told.
+fn zram(plan: &Plan) -> Option<String> {
+    let enable = plan.nixos.get("zramSwap.enable")?;
+    if enable.value != Value::Bool(true) {
+        return None;
+    }
+    let percent = match plan.nixos.get("zramSwap.memoryPercent").map(|setting| &setting.value) {
+        Some(Value::Integer(percent)) => *percent,
+        // What NixOS takes when nobody says otherwise.
+        _ => 50,
+    };
+    let mut text = "#\n".to_owned();
+    comment(&mut text, 0, &format!("{}: with zram-generator,", enable.why));
+    text.push_str(&format!(
+        "#   printf '[zram0]\\nzram-size = ram * {percent} / 100\\n' \
+         > /etc/systemd/zram-generator.conf\n\
+         #   systemctl daemon-reload && systemctl start systemd-zram-setup@zram0\n"
+    ));
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests;
