@@ -29,8 +29,9 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
 }
 
 /// Every tool's command line.
-fn tools() -> [Command; 3] {
-    [detect::cli::Cli::command(), ProfileCli::command(), NixConfWriteCli::command()]
+fn tools() -> [Command; 4] {
+    let caches = caches::cli::Cli::command();
+    [caches, detect::cli::Cli::command(), ProfileCli::command(), NixConfWriteCli::command()]
 }
 
 fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {
