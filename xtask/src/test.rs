@@ -14,12 +14,14 @@ use detect::report::{reason, say};
 const NIX: &str = "NIXPACE_NIX";
 
 /// Programs that tests run beside ours, and the packages that bring them.
-const TOOLS: [(&str, &[&str]); 7] = [
+const TOOLS: [(&str, &[&str]); 9] = [
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
     ("mkfs.btrfs", &["btrfs-progs"]),
     ("mkfs.ext4", &["e2fsprogs"]),
     ("mkfs.xfs", &["xfsprogs"]),
+    ("nginx", &["nginx-light"]),
+    ("openssl", &["openssl"]),
     ("strace", &["strace"]),
     ("xz", &["xz-utils"]),
 ];
