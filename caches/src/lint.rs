@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::address::{Address, Place};
 use crate::config::words;
-use crate::key::PublicKey;
+use crate::key::{IS_SECRET, PublicKey};
 use crate::verify::{Question, Report};
 
 /// What is known of a configuration.
@@ -83,7 +83,7 @@ impl Configuration<'_> {
                     }
                     known.push(key);
                 }
-                Err(why) if why.starts_with("a secret key") => {
+                Err(why) if why == IS_SECRET => {
                     let text = format!(
                         "trusted-public-keys: {name} is a secret key, which every user of this \
                          machine can read and sign with: make a new one, and put the public key \
@@ -125,7 +125,12 @@ impl Configuration<'_> {
         let used = |key: &PublicKey| {
             asked().any(|(_, report)| report.key.as_deref() == Some(&key.to_string()))
         };
-        let unused = keys.iter().filter(|key| !used(key));
+        // Of two by one name, the second was spoken of already.
+        let first = |index: usize, key: &PublicKey| {
+            !keys[..index].iter().any(|other| other.name == key.name)
+        };
+        let keys = keys.iter().enumerate().filter(|(index, key)| first(*index, key));
+        let unused = keys.map(|(_, key)| key).filter(|key| !used(key));
         let text = |key: &PublicKey| {
             format!("trusted-public-keys: {}: no cache here was proven by it", plain(&key.name))
         };

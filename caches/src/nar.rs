@@ -97,6 +97,11 @@ pub async fn check(
                     break Ok(());
                 }
             }
+            // It may just be large, or the way to it slow.
+            Err(Trouble::Stalled(bytes)) => {
+                let why = format!("no more than {bytes} bytes came in time (--timeout gives more)");
+                break Err(wrong(why));
+            }
             Err(trouble) => break Err(troubled(trouble)),
         }
     };

@@ -52,6 +52,13 @@ const SETTINGS: [(&str, Kind); 36] = [
     ("use-cgroups", Kind::Bool),
 ];
 
+/// What stands in place of a secret key that somebody put among public ones:
+/// documents are kept and shared, and it must not be.
+pub const SECRET: &str = "SECRET";
+
+/// Digits of a public key, 32 bytes, with the sign that fills them up.
+const PUBLIC_KEY_DIGITS: usize = 44;
+
 /// Where `nix` is when it is not on the PATH, as under sudo or in a captured
 /// tree.
 const USUAL_PLACES: [&str; 4] = [
@@ -115,6 +122,7 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         None if root.is_live() => BTreeMap::new(),
         None => conf::settings(root, Path::new("/etc/nix/nix.conf"), &SETTINGS).unwrap_or_default(),
     };
+    let settings = without_secrets(settings);
     if settings.is_empty() {
         notes.push(Note::info("nix-settings-unknown", "Nix's settings could not be read"));
     }
@@ -182,6 +190,20 @@ fn select(text: &str) -> BTreeMap<String, Value> {
         })
         .filter(|(_, value)| is_flat(value))
         .collect()
+}
+
+/// Keys that are longer than any public one, by their names alone.
+fn without_secrets(mut settings: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    if let Some(Value::Array(keys)) = settings.get_mut("trusted-public-keys") {
+        for key in keys {
+            let Some(text) = key.as_str() else { continue };
+            let (name, digits) = text.split_once(':').unwrap_or(("", text));
+            if digits.len() > PUBLIC_KEY_DIGITS {
+                *key = format!("{name}:{SECRET}").into();
+            }
+        }
+    }
+    settings
 }
 
 /// `/nix/store/HASH-nix-2.34.8/bin/nix` tells the version without being run.
@@ -277,7 +299,7 @@ fn trusted(
 mod tests {
     use std::path::Path;
 
-    use super::{from_store_path, select};
+    use super::{from_store_path, select, without_secrets};
     use crate::release::Release;
 
     #[test]
@@ -287,6 +309,16 @@ mod tests {
         assert_eq!(path("/nix/store/abc-lix-2.93.0/bin/nix"), Release::parse("lix-2.93.0"));
         assert_eq!(path("/nix/store/abc-determinate-nix-3.8.5/bin/nix"), None);
         assert_eq!(path("/usr/bin/nix"), None);
+    }
+
+    #[test]
+    fn a_secret_key_is_not_passed_on() {
+        let public = "a-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+        let secret = "x".repeat(88);
+        let keys = serde_json::json!([public, format!("b-1:{secret}"), secret, 1]);
+        let settings = [("trusted-public-keys".to_owned(), keys)].into();
+        let found = without_secrets(settings).remove("trusted-public-keys");
+        assert_eq!(found, Some(serde_json::json!([public, "b-1:SECRET", ":SECRET", 1])));
     }
 
     #[test]
