@@ -118,6 +118,7 @@ pub struct Verify {
     pub which: Which,
 
     /// Download an archive of each cache too, and check that it is what was signed
+    /// (large ones may need more of --timeout)
     #[arg(long)]
     pub deep: bool,
 

@@ -142,12 +142,19 @@ impl Client {
     pub async fn open(&self, cache: &Address, file: &str) -> Result<Body, Trouble> {
         match cache.place() {
             Place::Http(root) => {
-                let url = timeout_at(self.deadline, follow(root, file)).await;
-                self.ask(root, url.map_err(|_| Trouble::Silent(0))??).await
+                let url = self.follow(root, file).await?;
+                self.ask(root, url).await
             }
             Place::Folder(folder) => Body::of_file(folder, file, self.deadline),
             Place::Other(_) => Err(Trouble::Unreachable("only Nix speaks this".to_owned())),
         }
+    }
+
+    /// Where an address leads, which may take looking up names.
+    async fn follow(&self, from: &Url, target: &str) -> Result<Url, Trouble> {
+        let began = Instant::now();
+        let late = |_| Trouble::Silent(began.elapsed().as_secs());
+        timeout_at(self.deadline, follow(from, target)).await.map_err(late)?
     }
 
     async fn ask(&self, home: &Url, mut url: Url) -> Result<Body, Trouble> {
@@ -159,8 +166,7 @@ impl Client {
                 && let Some(target) = response.headers().get(LOCATION)
             {
                 let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
-                let next = timeout_at(self.deadline, follow(&url, &target)).await;
-                url = next.map_err(|_| Trouble::Silent(asked.elapsed().as_secs()))??;
+                url = self.follow(&url, &target).await?;
                 continue;
             }
             if status != StatusCode::OK {

@@ -176,8 +176,9 @@ async fn prove(
                 continue;
             }
             Look::Unaskable => continue,
-            Look::Sick(why) => {
+            Look::Sick(why, is_unreachable) => {
                 report.is_alive = false;
+                report.is_unreachable = is_unreachable;
                 report.why = why;
                 return None;
             }
@@ -234,8 +235,8 @@ enum Look {
     Absent,
     /// Nobody can ask this cache for no more than a hash.
     Unaskable,
-    /// No answer, and why.
-    Sick(String),
+    /// No answer, and why; and whether nobody was there to give one.
+    Sick(String, bool),
     /// An answer that Nix would refuse, and why.
     Malformed(String),
 }
@@ -244,7 +245,10 @@ async fn look(client: &Client, cache: &Address, wanted: &Wanted, store_dir: &str
     let file = wanted.file();
     let trouble = |trouble: Trouble| match trouble {
         Trouble::Missing(_) => Look::Absent,
-        trouble => Look::Sick(format!("{file}: {trouble}")),
+        trouble => {
+            let is_unreachable = matches!(trouble, Trouble::Unreachable(_));
+            Look::Sick(format!("{file}: {trouble}"), is_unreachable)
+        }
     };
     if let Place::Other(address) = cache.place() {
         let Wanted::Path(path) = wanted else { return Look::Unaskable };
@@ -259,7 +263,7 @@ async fn look(client: &Client, cache: &Address, wanted: &Wanted, store_dir: &str
     match NarInfo::parse(&answer.body, store_dir) {
         Ok(info) => Look::Found(Box::new(info), answer.first_byte),
         Err(malformed) if is_page(&answer.body) => {
-            Look::Sick(format!("a web page answers for {file}: {malformed}"))
+            Look::Sick(format!("a web page answers for {file}: {malformed}"), false)
         }
         Err(malformed) => Look::Malformed(format!("{file} is malformed: {malformed}")),
     }
