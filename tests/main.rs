@@ -1,5 +1,7 @@
 //! End-to-end tests on the real binaries and real Nix.
 
+/// Caches that real Nix made, and what real Nix makes of our settings for them.
+mod caches;
 /// Where little can be seen: what is not is null, and nobody is bothered.
 mod confined;
 /// Our own captured machines, each with what is found out about it.
@@ -28,6 +30,8 @@ mod pipe;
 mod policy;
 /// Nix builds on the hosts of a list that we rendered.
 mod remote;
+/// Sick caches of every kind: each is named, and none is waited for.
+mod sick;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.

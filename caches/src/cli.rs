@@ -1,5 +1,6 @@
 //! The command line of `caches`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,13 +10,16 @@ use detect::arguments::Common;
 use detect::root::Root;
 use detect::stage;
 use profile::catalogue::CACHE_KEY;
-use profile::plan::{Plan, Verdict};
+use profile::plan::Plan;
 
-use crate::ask::{WITHIN, ask};
+use crate::ask::{How, WITHIN, ask};
 use crate::config::{Named, questions, read};
 use crate::find::Knowledge;
 use crate::key::{Keys, PublicKey};
+use crate::lint::{Configuration, lint};
+use crate::netrc::Netrc;
 use crate::path::StorePath;
+use crate::verified::Verified;
 use crate::verify::{Question, Report};
 use crate::{filter, human, inspect};
 
@@ -24,7 +28,7 @@ Examples:
   detect | profile | caches | nix-conf-write
   caches --cache https://cache.example=cache.example-1:ZYr…= plan.json
   caches verify                     is every cache of this machine what it says it is?
-  caches verify --config caches.toml --json
+  caches verify --deep --timeout 60 --config caches.toml --json
   caches inspect *.narinfo          what files prove, without a network
 
 A cache enters the plan only when a key that you named has signed what it serves.";
@@ -48,7 +52,8 @@ pub struct Cli {
 pub enum Command {
     /// Ask each cache what it is, and prove its key
     ///
-    /// Exits with 1 when one of them is not proven.
+    /// Exits with 1 when one of them is not proven, or when something is wrong with
+    /// how this machine's Nix is told of them.
     Verify(Verify),
     /// Judge narinfo files, without a network: one JSON object a line
     ///
@@ -75,6 +80,10 @@ pub struct Which {
     #[arg(long, value_name = "SECONDS", default_value_t = WITHIN.as_secs())]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
+
+    /// Logins for private caches, sent by https only and to their own hosts only
+    #[arg(long, value_name = "FILE")]
+    pub netrc: Option<PathBuf>,
 }
 
 /// The filter: Plan in, Plan out.
@@ -107,6 +116,11 @@ pub struct Verify {
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub which: Which,
+
+    /// Download an archive of each cache too, and check that it is what was signed
+    /// (large ones may need more of --timeout)
+    #[arg(long)]
+    pub deep: bool,
 
     /// Print JSON instead of a table
     #[arg(long)]
@@ -162,12 +176,14 @@ impl Which {
         questions(plan, &named)
     }
 
-    fn ask(&self, plan: &Plan, questions: &[Question]) -> Result<Vec<Report>> {
+    fn ask(&self, plan: &Plan, questions: &[Question], deep: bool) -> Result<Vec<Report>> {
         let store_dir = store_dir(plan);
         let named = self.path.iter().map(|path| StorePath::parse_full(path, store_dir));
         let named = named.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
         let knowledge = Knowledge::of_this_machine(named);
-        ask(questions, knowledge, store_dir, Duration::from_secs(self.timeout))
+        let logins = self.netrc.as_deref().map(Netrc::read).transpose()?.unwrap_or_default();
+        let how = How { within: Duration::from_secs(self.timeout), deep, logins };
+        ask(questions, knowledge, store_dir, how)
     }
 }
 
@@ -184,7 +200,7 @@ impl Filter {
         if self.offline {
             filter::keep(&mut plan, &questions, "caches were not asked, as you wished");
         } else {
-            let reports = self.which.ask(&plan, &questions)?;
+            let reports = self.which.ask(&plan, &questions, false)?;
             if !reports.is_empty() && reports.iter().all(|report| report.is_unreachable) {
                 let why = "no cache can be reached, so nothing about caches was changed";
                 filter::keep(&mut plan, &questions, why);
@@ -209,17 +225,20 @@ impl Verify {
             profile::run(hardware, &profile::Options::default())?
         };
         let questions = self.which.questions(&plan)?;
-        let reports = self.which.ask(&plan, &questions)?;
+        let reports = self.which.ask(&plan, &questions, self.deep)?;
+        let notes = plan.hardware.nix.as_ref().map_or_else(Vec::new, |nix| {
+            // What this plan would change is not what the machine does now.
+            let planned = &BTreeMap::new();
+            lint(&Configuration { nix, planned, questions: &questions, reports: &reports })
+        });
+        let found = Verified::new(reports, notes);
         if self.json {
-            stage::write(&reports, &self.common)?;
+            stage::write(&found, &self.common)?;
         } else {
-            stage::write_human(&human::table(&reports), &self.common)?;
+            stage::write_human(&human::table(&found.caches), &self.common)?;
+            self.common.tell(&found.notes);
         }
-        let unproven = reports.iter().filter(|report| report.verdict != Verdict::Verified).count();
-        if unproven > 0 {
-            bail!("{unproven} of {} are not proven", reports.len());
-        }
-        Ok(())
+        found.check()
     }
 }
 

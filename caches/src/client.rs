@@ -1,22 +1,24 @@
 //! Asking caches, with a bound on everything they can cost.
 //!
 //! Bodies are bounded in size, the whole of a check in time; redirects are
-//! followed ten times, but never from https to http, nor from a public host to
-//! one of this machine or its link, which could then be made to answer things
-//! they tell nobody else.
+//! followed ten times, and only where they may lead ([`crate::redirect`]).
 
 use std::fmt;
-use std::net::IpAddr;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use reqwest::header::{LOCATION, RETRY_AFTER};
-use reqwest::{Response, StatusCode, redirect};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, ClientBuilder, Response, StatusCode, redirect};
 use tokio::time::{Instant, timeout, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
 use crate::address::{Address, Place};
+use crate::netrc::Netrc;
+use crate::redirect::follow;
 
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
@@ -27,10 +29,17 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Time between two pieces of an answer.
 const PIECE: Duration = Duration::from_secs(5);
 
+/// Bytes read of a file at once.
+const BLOCK: usize = 64 << 10;
+
+/// Where Nix looks for the authorities that it trusts, in this order.
+const AUTHORITIES: [&str; 2] = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
+
 /// Asks caches.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    logins: Arc<Netrc>,
     deadline: Instant,
 }
 
@@ -103,88 +112,185 @@ impl Client {
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(32)
-            .referer(false)
-            .build()
-            .context("no HTTP client")?;
-        Ok(Self { http, deadline: Instant::now() + within })
+            .referer(false);
+        let http = trusting(http)?.build().context("no HTTP client")?;
+        Ok(Self { http, logins: Arc::default(), deadline: Instant::now() + within })
+    }
+
+    /// The same client, with logins for the hosts they are for.
+    #[must_use]
+    pub fn with_logins(self, logins: Netrc) -> Self {
+        Self { logins: Arc::new(logins), ..self }
+    }
+
+    /// When all answers must have come.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// A file of a cache, of at most so many bytes.
     pub async fn get(&self, cache: &Address, file: &str, most: usize) -> Result<Answer, Trouble> {
-        match cache.place() {
-            Place::Http(root) => {
-                let url = root.join(file).map_err(|error| Trouble::Broken(error.to_string()))?;
-                self.fetch(url, most).await
-            }
-            Place::Folder(folder) => read(&folder.join(file), most),
-            Place::Other(_) => Err(Trouble::Unreachable("only Nix speaks this".to_owned())),
-        }
+        self.open(cache, file).await?.whole(most).await
     }
 
     /// What an address gives, of at most so many bytes.
     pub async fn fetch(&self, url: Url, most: usize) -> Result<Answer, Trouble> {
+        self.ask(&url.clone(), url).await?.whole(most).await
+    }
+
+    /// A file of a cache, which may be elsewhere by its own address.
+    pub async fn open(&self, cache: &Address, file: &str) -> Result<Body, Trouble> {
+        match cache.place() {
+            Place::Http(root) => {
+                let url = self.follow(root, file).await?;
+                self.ask(root, url).await
+            }
+            Place::Folder(folder) => Body::of_file(folder, file, self.deadline),
+            Place::Other(_) => Err(Trouble::Unreachable("only Nix speaks this".to_owned())),
+        }
+    }
+
+    /// Where an address leads, which may take looking up names.
+    async fn follow(&self, from: &Url, target: &str) -> Result<Url, Trouble> {
+        let began = Instant::now();
+        let late = |_| Trouble::Silent(began.elapsed().as_secs());
+        timeout_at(self.deadline, follow(from, target)).await.map_err(late)?
+    }
+
+    async fn ask(&self, home: &Url, mut url: Url) -> Result<Body, Trouble> {
         let asked = Instant::now();
-        let mut url = url;
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.send(url.clone()).await?;
+            let response = self.send(home, url.clone()).await?;
             let status = response.status();
             if status.is_redirection()
                 && let Some(target) = response.headers().get(LOCATION)
             {
                 let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
-                url = follow(&url, &target).await?;
+                url = self.follow(&url, &target).await?;
                 continue;
             }
-            if status == StatusCode::OK {
-                let first_byte = asked.elapsed();
-                return Ok(Answer { body: self.body(response, most).await?, first_byte });
+            if status != StatusCode::OK {
+                return Err(trouble(&response));
             }
-            return Err(trouble(&response));
+            if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
+                && encoding != "identity"
+            {
+                let why = format!("encoded as {encoding:?}, which nobody asked for");
+                return Err(Trouble::Broken(why));
+            }
+            return Ok(Body {
+                source: Source::Http(response),
+                deadline: self.deadline,
+                received: 0,
+                first_byte: asked.elapsed(),
+            });
         }
         Err(Trouble::Redirect(format!("more than {MOST_REDIRECTS} in a row")))
     }
 
-    async fn send(&self, url: Url) -> Result<Response, Trouble> {
+    async fn send(&self, home: &Url, url: Url) -> Result<Response, Trouble> {
         let began = Instant::now();
-        match timeout_at(self.deadline, self.http.get(url).send()).await {
+        // Nothing is decoded here, so that few bytes never become many.
+        let mut request = self.http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        // Not to where the cache sends us, which another may have chosen.
+        if url.scheme() == "https"
+            && url.origin() == home.origin()
+            && let Some(login) = url.host_str().and_then(|host| self.logins.find(host))
+        {
+            request = request.basic_auth(&login.name, Some(&login.password));
+        }
+        match timeout_at(self.deadline, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(no_response(&error)),
             Err(_) => Err(Trouble::Silent(began.elapsed().as_secs())),
         }
     }
+}
 
-    async fn body(&self, mut response: Response, most: usize) -> Result<Vec<u8>, Trouble> {
-        let mut body = Vec::new();
-        loop {
-            let piece = timeout(PIECE, timeout_at(self.deadline, response.chunk())).await;
-            match piece {
-                Ok(Ok(Ok(Some(piece)))) => body.extend_from_slice(&piece),
-                Ok(Ok(Ok(None))) => return Ok(body),
-                Ok(Ok(Err(error))) => return Err(Trouble::Broken(innermost(&error))),
-                Ok(Err(_)) | Err(_) => return Err(Trouble::Stalled(body.len())),
+/// With the authorities that Nix would trust, instead of the system's.
+fn trusting(http: ClientBuilder) -> Result<ClientBuilder> {
+    let set = |name: &&str| std::env::var_os(name).filter(|path| !path.is_empty());
+    let Some(path) = AUTHORITIES.iter().find_map(set) else { return Ok(http) };
+    let path = Path::new(&path);
+    let name = || format!("{} (of {})", path.display(), AUTHORITIES.join(" or "));
+    let text = std::fs::read(path).with_context(name)?;
+    let found = Certificate::from_pem_bundle(&text).with_context(name)?;
+    anyhow::ensure!(!found.is_empty(), "{}: no certificate", name());
+    Ok(http.tls_certs_only(found))
+}
+
+/// An answer that comes in pieces.
+#[derive(Debug)]
+pub struct Body {
+    source: Source,
+    deadline: Instant,
+    received: usize,
+    /// From asking to the first byte.
+    pub first_byte: Duration,
+}
+
+#[derive(Debug)]
+enum Source {
+    Http(Response),
+    File(File),
+}
+
+impl Body {
+    /// A file of a cache that is a folder.
+    fn of_file(folder: &Path, file: &str, deadline: Instant) -> Result<Self, Trouble> {
+        let asked = Instant::now();
+        let inside = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(file).components().all(inside) {
+            return Err(Trouble::Redirect("out of the cache's folder".to_owned()));
+        }
+        let found = File::open(folder.join(file)).map_err(|error| unreadable(&error))?;
+        // A pipe would be waited for, and a device has no end.
+        if !found.metadata().is_ok_and(|found| found.is_file()) {
+            return Err(Trouble::Broken("no file".to_owned()));
+        }
+        Ok(Self { source: Source::File(found), deadline, received: 0, first_byte: asked.elapsed() })
+    }
+
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+        let piece: Option<Vec<u8>> = match &mut self.source {
+            Source::Http(response) => {
+                match timeout(PIECE, timeout_at(self.deadline, response.chunk())).await {
+                    Ok(Ok(Ok(piece))) => piece.map(Into::into),
+                    Ok(Ok(Err(error))) => return Err(Trouble::Broken(innermost(&error))),
+                    Ok(Err(_)) | Err(_) => return Err(Trouble::Stalled(self.received)),
+                }
             }
+            Source::File(file) => {
+                let mut piece = Vec::new();
+                file.take(BLOCK as u64)
+                    .read_to_end(&mut piece)
+                    .map_err(|error| unreadable(&error))?;
+                (!piece.is_empty()).then_some(piece)
+            }
+        };
+        self.received += piece.as_ref().map_or(0, Vec::len);
+        Ok(piece)
+    }
+
+    /// All of it, at most so many bytes.
+    async fn whole(mut self, most: usize) -> Result<Answer, Trouble> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.next().await? {
+            body.extend_from_slice(&piece);
             if body.len() > most {
                 return Err(Trouble::TooLarge(most));
             }
         }
+        Ok(Answer { body, first_byte: self.first_byte })
     }
 }
 
-/// A file of a cache that is a folder.
-fn read(path: &Path, most: usize) -> Result<Answer, Trouble> {
-    use std::io::Read;
-    let asked = Instant::now();
-    let broken = |error: std::io::Error| match error.kind() {
+fn unreadable(error: &std::io::Error) -> Trouble {
+    match error.kind() {
         std::io::ErrorKind::NotFound => Trouble::Missing(404),
         _ => Trouble::Unreachable(error.to_string()),
-    };
-    let file = std::fs::File::open(path).map_err(broken)?;
-    let mut body = Vec::new();
-    file.take(most as u64 + 1).read_to_end(&mut body).map_err(broken)?;
-    if body.len() > most {
-        return Err(Trouble::TooLarge(most));
     }
-    Ok(Answer { body, first_byte: asked.elapsed() })
 }
 
 fn trouble(response: &Response) -> Trouble {
@@ -219,52 +325,4 @@ fn innermost(error: &reqwest::Error) -> String {
     }
     let text = cause.to_string();
     text.split(" (os error ").next().unwrap_or_default().to_owned()
-}
-
-/// Where a redirect leads, if it may be followed.
-async fn follow(from: &Url, target: &str) -> Result<Url, Trouble> {
-    let refuse = |why: &str| Err(Trouble::Redirect(why.to_owned()));
-    let Ok(to) = from.join(target) else {
-        return refuse("its target is no address");
-    };
-    match (from.scheme(), to.scheme()) {
-        ("https" | "http", "https") | ("http", "http") => {}
-        ("https", "http") => return refuse("from https to http"),
-        _ => return refuse("to something that is not HTTP"),
-    }
-    if from.host() != to.host() && !reaches_inside(from).await && reaches_inside(&to).await {
-        return refuse("from a public host to this machine or its own network");
-    }
-    Ok(to)
-}
-
-/// Whether a host is this machine, or next to it.
-async fn reaches_inside(url: &Url) -> bool {
-    let port = url.port_or_known_default().unwrap_or(0);
-    match url.host() {
-        Some(Host::Ipv4(address)) => is_inside(address.into()),
-        Some(Host::Ipv6(address)) => is_inside(address.into()),
-        Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
-            Ok(mut addresses) => addresses.any(|address| is_inside(address.ip())),
-            Err(_) => false,
-        },
-        None => true,
-    }
-}
-
-fn is_inside(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            address.is_loopback()
-                || address.is_link_local()
-                || address.is_private()
-                || address.is_unspecified()
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-        }
-    }
 }

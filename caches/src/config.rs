@@ -129,7 +129,8 @@ pub fn trusted_keys(nix: Option<&Nix>) -> Vec<PublicKey> {
     keys.iter().filter_map(|key| PublicKey::parse(key).ok()).collect()
 }
 
-fn words(list: &Value) -> Vec<String> {
+/// The words of a setting.
+pub(crate) fn words(list: &Value) -> Vec<String> {
     match list {
         Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
         Value::Array(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -168,6 +169,19 @@ mod tests {
         assert!(why(&text.replace("keys", "key")).starts_with("line "), "{}", why("a"));
         assert!(why(&text.replace("a:tL", "atL")).starts_with("https://a.example: not of"));
         assert!(parse("").expect("none").is_empty());
+    }
+
+    #[test]
+    fn the_file_that_we_ship() {
+        let caches = parse(include_str!("../caches.toml")).expect("caches.toml");
+        assert_eq!(caches.len(), 4);
+        assert_eq!(caches[0].keys[0].to_string(), CACHE_KEY);
+        for Named { cache, keys } in caches {
+            // Each of these names its keys after itself.
+            let host = cache.to_string().replace("https://", "");
+            assert_eq!(keys[0].name, format!("{host}-1"));
+            assert!(keys.len() == 1 && keys[0].can_sign(), "{host}");
+        }
     }
 
     fn plan(nix: Option<Nix>) -> profile::plan::Plan {

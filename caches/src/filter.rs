@@ -4,6 +4,7 @@ use detect::hardware::Note;
 use profile::plan::{Cache, Plan, Setting, Value, Verdict};
 
 use crate::config::trusted_keys;
+use crate::lint::{Configuration, lint};
 use crate::verify::{Question, Report};
 
 /// The settings that this stage owns.
@@ -33,12 +34,21 @@ pub fn apply(plan: &mut Plan, questions: &[Question], reports: &[Report]) {
     let why = "each of them served a path that its own key had signed";
     set(plan, OWNED[0], urls, why);
     set(plan, OWNED[1], keys, "each of them signed what its cache served when it was asked");
+    plan.notes.extend(configuration(plan, questions, reports));
+}
+
+/// What is wrong with how the machine's Nix is told of its caches, once the plan
+/// is in force.
+fn configuration(plan: &Plan, questions: &[Question], reports: &[Report]) -> Vec<Note> {
+    let Some(nix) = &plan.hardware.nix else { return Vec::new() };
+    lint(&Configuration { nix, planned: &plan.settings, questions, reports })
 }
 
 /// Nobody could be asked: keep what there is, and say so.
 pub fn keep(plan: &mut Plan, questions: &[Question], why: &str) {
     plan.notes.retain(|note| !note.id.starts_with("cache-"));
     plan.notes.push(Note::info("cache-not-asked", why));
+    plan.notes.extend(configuration(plan, questions, &[]));
     if plan.caches.is_empty() {
         plan.caches = questions
             .iter()

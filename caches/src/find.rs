@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use detect::database;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::address::Address;
@@ -58,7 +59,7 @@ impl Wanted {
 }
 
 /// Who knows that a cache has a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// The user.

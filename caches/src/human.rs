@@ -38,6 +38,10 @@ pub fn table(reports: &[Report]) -> String {
         if let Some(priority) = report.priority {
             facts.push(format!("priority {priority}"));
         }
+        if let Some(archive) = &report.archive {
+            let seconds = archive.elapsed_seconds;
+            facts.push(format!("{} archive checked in {seconds:.1} s", archive.compression));
+        }
         let verdict = name(report.verdict);
         let url = &report.url;
         text.push_str(&format!("{url:width$}  {style}{verdict}{style:#}  {}", facts.join(", ")));

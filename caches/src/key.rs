@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use detect::nix::SECRET;
 use ed25519_dalek::{Signature as Ed25519, VerifyingKey};
 
 use crate::base64;
@@ -11,6 +12,9 @@ const KEY_SIZE: usize = 32;
 
 /// Bytes of a secret key as Nix writes it: the seed and the public key.
 const SECRET_SIZE: usize = 64;
+
+/// What is wrong with such a key.
+pub(crate) const IS_SECRET: &str = "a secret key: keep it to yourself, and give the public one";
 
 /// A public key, as `trusted-public-keys` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +48,16 @@ impl PublicKey {
         let Some((name, digits)) = split(text) else {
             return Err("not of the form NAME:BASE64".to_owned());
         };
+        if digits == SECRET {
+            return Err(IS_SECRET.to_owned());
+        }
         let Some(bytes) = base64::decode(digits) else {
             return Err("what follows its name is not base64".to_owned());
         };
         let size = bytes.len();
         let Ok(bytes) = <[u8; KEY_SIZE]>::try_from(bytes) else {
             return Err(match size {
-                SECRET_SIZE => "a secret key: keep it to yourself, and give the public one",
+                SECRET_SIZE => IS_SECRET,
                 _ => "not the 32 bytes of a public key",
             }
             .to_owned());

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use caches::verified::Verified;
 use detect::hardware::Hardware;
 use detect::report::Hint;
 use detect::stage;
@@ -16,7 +17,8 @@ use crate::generated::ensure_contents;
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 3] = [
+    let schemas: [(&str, Schema); 4] = [
+        ("caches/schema.json", schema_for!(Verified)),
         ("detect/schema.json", schema_for!(Hardware)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
