@@ -2,6 +2,8 @@
 
 /// Where little can be seen: what is not is null, and nobody is bothered.
 mod confined;
+/// How much is in which cache, and which of them is best asked first.
+mod coverage;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
@@ -16,6 +18,8 @@ mod nix;
 mod oracles;
 /// The pipe in a real shell: what it prints, and how it fails.
 mod pipe;
+/// A cache of our own on loopback.
+mod served;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
