@@ -218,7 +218,8 @@ impl Benchmark {
             text += &format!("  substituters = {}\n", self.substituters.join(" "));
             text += "Nix keeps a priority for 7 days, and for the address without it too.\n";
         } else {
-            text += "\nno path was found in any of them, so there is nothing to rank by: name some by --path\n";
+            text += "\nnone of them has a path that Nix would take, so there is nothing to rank by: \
+                     name some by --path\n";
         }
         for cache in self.left_out() {
             let why = match cache.state {

@@ -116,11 +116,14 @@ fn config() -> Result<ClientConfig, String> {
         return ClientConfig::with_platform_verifier().map_err(|error| error.to_string());
     };
     let path = Path::new(&path);
-    let wrong = |why: String| format!("{}: {why}", path.display());
+    let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let found: Result<Vec<CertificateDer>, _> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let mut roots = RootCertStore::empty();
-    for found in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
-        let found = found.map_err(|error| wrong(error.to_string()))?;
-        roots.add(found).map_err(|error| wrong(error.to_string()))?;
+    // Bundles hold authorities that are no longer of use.
+    let (added, _) = roots.add_parsable_certificates(found.map_err(|error| wrong(&error))?);
+    if added == 0 {
+        return Err(wrong(&"no certificate"));
     }
     Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
