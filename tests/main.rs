@@ -4,6 +4,8 @@
 mod caches;
 /// Where little can be seen: what is not is null, and nobody is bothered.
 mod confined;
+/// How much is in which cache, and which of them is best asked first.
+mod coverage;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
 /// The flake and all Nix files: what they offer, and how they look.
@@ -30,6 +32,8 @@ mod pipe;
 mod policy;
 /// Nix builds on the hosts of a list that we rendered.
 mod remote;
+/// A cache of our own on loopback.
+mod served;
 /// Sick caches of every kind: each is named, and none is waited for.
 mod sick;
 /// What `detect` asks of the kernel, and what it leaves alone.

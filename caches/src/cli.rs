@@ -21,7 +21,7 @@ use crate::netrc::Netrc;
 use crate::path::StorePath;
 use crate::verified::Verified;
 use crate::verify::{Question, Report};
-use crate::{filter, human, inspect};
+use crate::{bench, coverage, filter, human, inspect};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +29,8 @@ Examples:
   caches --cache https://cache.example=cache.example-1:ZYr…= plan.json
   caches verify                     is every cache of this machine what it says it is?
   caches verify --deep --timeout 60 --config caches.toml --json
+  caches coverage --closure ./result   how much of it need not be built?
+  caches bench                      which cache to ask first, measured
   caches inspect *.narinfo          what files prove, without a network
 
 A cache enters the plan only when a key that you named has signed what it serves.";
@@ -55,6 +57,14 @@ pub enum Command {
     /// Exits with 1 when one of them is not proven, or when something is wrong with
     /// how this machine's Nix is told of them.
     Verify(Verify),
+    /// How fast each cache is, and in which order they are best asked
+    ///
+    /// Exits with 1 when none is alive.
+    Bench(bench::Command),
+    /// What share of some paths, or of all they need, is in which cache
+    ///
+    /// Exits with 1 when some of them are in none.
+    Coverage(coverage::Command),
     /// Judge narinfo files, without a network: one JSON object a line
     ///
     /// Exits with 1 when Nix would not take every one of them.
@@ -161,6 +171,8 @@ impl Cli {
         match self.command {
             None => self.filter.run(),
             Some(Command::Verify(command)) => command.run(),
+            Some(Command::Bench(command)) => command.run(),
+            Some(Command::Coverage(command)) => command.run(),
             Some(Command::Inspect(command)) => command.run(),
         }
     }

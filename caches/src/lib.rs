@@ -10,15 +10,24 @@
 //! time, and what Nix would refuse is refused.
 
 pub mod address;
+pub mod among;
 pub mod ask;
 pub mod base64;
+pub mod bench;
+pub mod benched;
 pub mod cli;
 pub mod client;
+pub mod closure;
 pub mod config;
+pub mod connect;
 pub mod content;
+pub mod coverage;
+pub mod covered;
 pub mod filter;
 pub mod find;
 pub mod foreign;
+#[cfg(any(test, feature = "forge"))]
+pub mod forge;
 pub mod hash;
 pub mod human;
 pub mod info;
@@ -26,10 +35,14 @@ pub mod inspect;
 pub mod judge;
 pub mod key;
 pub mod lint;
+pub mod many;
 pub mod nar;
 pub mod narinfo;
 pub mod netrc;
+pub mod pace;
 pub mod path;
+pub mod progress;
+pub mod rank;
 mod redirect;
 pub mod verified;
 pub mod verify;

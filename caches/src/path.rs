@@ -12,7 +12,7 @@ const LONGEST_NAME: usize = 211;
 
 /// A store path without its folder: `HASH-NAME`. They sort as their bytes do,
 /// which is the order in which Nix signs references.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorePath(String);
 
 impl StorePath {

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use anyhow::Result;
+use caches::benched::Benchmark;
+use caches::covered::Coverage;
 use caches::verified::Verified;
 use detect::hardware::Hardware;
 use detect::report::Hint;
@@ -17,7 +19,9 @@ use crate::generated::ensure_contents;
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 4] = [
+    let schemas: [(&str, Schema); 6] = [
+        ("caches/bench.schema.json", schema_for!(Benchmark)),
+        ("caches/coverage.schema.json", schema_for!(Coverage)),
         ("caches/schema.json", schema_for!(Verified)),
         ("detect/schema.json", schema_for!(Hardware)),
         ("profile/costs.schema.json", schema_for!(Costs)),
