@@ -17,7 +17,7 @@ use crate::find::Knowledge;
 use crate::key::{Keys, PublicKey};
 use crate::path::StorePath;
 use crate::verify::{Question, Report};
-use crate::{filter, human, inspect};
+use crate::{filter, human, inspect, why};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +25,7 @@ Examples:
   caches --cache https://cache.example=cache.example-1:ZYr…= plan.json
   caches verify                     is every cache of this machine what it says it is?
   caches verify --config caches.toml --json
+  caches why /nix/store/…-hello      why is it built here, and not fetched?
   caches inspect *.narinfo          what files prove, without a network
 
 A cache enters the plan only when a key that you named has signed what it serves.";
@@ -54,6 +55,10 @@ pub enum Command {
     ///
     /// Exits with 1 when Nix would not take every one of them.
     Inspect(Inspect),
+    /// Say why a path is, or is not, fetched from a cache, and what would help
+    ///
+    /// Exits with 1 when Nix would not fetch every one of them.
+    Why(why::command::Command),
 }
 
 /// Which caches, and what of them.
@@ -148,12 +153,13 @@ impl Cli {
             None => self.filter.run(),
             Some(Command::Verify(command)) => command.run(),
             Some(Command::Inspect(command)) => command.run(),
+            Some(Command::Why(command)) => command.run(),
         }
     }
 }
 
 impl Which {
-    fn questions(&self, plan: &Plan) -> Result<Vec<Question>> {
+    pub(crate) fn questions(&self, plan: &Plan) -> Result<Vec<Question>> {
         let mut named = match &self.config {
             Some(path) => read(path)?,
             None => Vec::new(),
@@ -171,7 +177,7 @@ impl Which {
     }
 }
 
-fn store_dir(plan: &Plan) -> &str {
+pub(crate) fn store_dir(plan: &Plan) -> &str {
     let nix = plan.hardware.nix.as_ref();
     nix.and_then(|nix| nix.store_dir.as_deref()).unwrap_or("/nix/store")
 }
