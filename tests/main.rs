@@ -2,6 +2,8 @@
 
 /// Where little can be seen: what is not is null, and nobody is bothered.
 mod confined;
+/// narinfos as we read them, beside another reader.
+mod differential;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
@@ -20,3 +22,5 @@ mod pipe;
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
 mod tools;
+/// Why a path is fetched or not: what `caches why` says, real Nix does.
+mod why;
