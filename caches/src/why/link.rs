@@ -71,6 +71,7 @@ pub async fn about(client: &Client, cache: &Address, store_dir: &str) -> About {
     }
     let body = match client.get(cache, "nix-cache-info", info::LARGEST_BYTES).await {
         Ok(answer) => answer.body,
+        Err(trouble @ Trouble::Private(_)) => return About::Not(Unknown, trouble.to_string()),
         Err(trouble) => return About::Not(Dead, format!("nix-cache-info: {trouble}")),
     };
     if is_page(&body) {
@@ -93,13 +94,15 @@ pub async fn about(client: &Client, cache: &Address, store_dir: &str) -> About {
 
 /// Ask a cache for a path.
 pub async fn answer(client: &Client, cache: &Address, path: &StorePath, store_dir: &str) -> Answer {
-    use Outcome::{Failing, Malformed, Missing};
+    use Outcome::{Failing, Malformed, Missing, Unknown};
     let file = format!("{}.narinfo", path.hash());
     let body = match client.get(cache, &file, narinfo::LARGEST_BYTES).await {
         Ok(answer) => answer.body,
         Err(Trouble::Missing(status)) => {
             return Answer::Not(Missing, format!("it has no {file} (status {status})"));
         }
+        // Nix may have a login that is not ours to use.
+        Err(trouble @ Trouble::Private(_)) => return Answer::Not(Unknown, trouble.to_string()),
         Err(trouble) => return Answer::Not(Failing, format!("{file}: {trouble}")),
     };
     match NarInfo::parse(&body, store_dir) {

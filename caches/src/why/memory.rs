@@ -184,3 +184,67 @@ impl Remembered {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::Database;
+    use crate::path::StorePath;
+
+    const PATH: &str = "ibzx00wpszg959bxhbva99mwk4001dxf-a";
+
+    /// Tables as Nix 2.8 to 2.34 make them, but for columns that are not read.
+    const TABLES: &str = "\
+        create table BinaryCaches (id integer primary key, url text, timestamp integer, \
+          storeDir text, wantMassQuery integer, priority integer);
+        create table NARs (cache integer, hashPart text, namePart text, narHash text, \
+          narSize integer, refs text, sigs text, ca text, timestamp integer, present integer);
+        insert into BinaryCaches values (1, 'https://a.example', 1000, '/nix/store', 1, 7);
+        insert into BinaryCaches values (2, 'https://b.example', 900, '/nix/store', 1, 8);
+        insert into BinaryCaches values (3, 'no address', 1000, '/nix/store', 1, 9);
+        insert into NARs values (1, 'ibzx00wpszg959bxhbva99mwk4001dxf', null, null, null, null, \
+          null, null, 1000, 0);
+        insert into NARs values (2, 'ibzx00wpszg959bxhbva99mwk4001dxf', 'a', \
+          'sha256:1lkgqb6fclns49861dwk9rzb6xnfkxbpws74mxnx01z9qyv1pjpj', 120, '', \
+          'a:AAAA b:AAAA', null, 1000, 1);
+        insert into NARs values (3, 'ibzx00wpszg959bxhbva99mwk4001dxf', null, null, null, null, \
+          null, null, 1000, 0);";
+
+    #[test]
+    fn what_is_remembered_and_for_how_long() {
+        let folder = tempfile::tempdir().expect("folder");
+        let none = Database::find(&folder.path().join("none"), true, None).expect("no folder");
+        assert!(none.is_none());
+        assert!(Database::find(folder.path(), true, None).expect("empty").is_none());
+        let file = folder.path().join("binary-cache-v7.sqlite");
+        Connection::open(&file).expect("open").execute_batch(TABLES).expect("tables");
+        let database = Database::find(folder.path(), true, None).expect("a folder").expect("one");
+        assert_eq!(database.file, file);
+        assert_eq!((database.negative_seconds, database.positive_seconds), (3600, 2_592_000));
+
+        let path = StorePath::parse(PATH).expect("a path");
+        let known = |now| database.of(&path, "/nix/store", now).expect("rows");
+        let [(first, missing), (second, present)] = &known(1600)[..] else { panic!("two") };
+        assert_eq!(
+            (first.to_string(), second.to_string()),
+            ("https://a.example".to_owned(), "https://b.example".to_owned(),)
+        );
+        assert_eq!((missing.age_seconds, missing.expires_in_seconds), (600, 3000));
+        assert!(missing.counts() && !missing.is_present);
+        assert_eq!(missing.info("/nix/store"), None);
+        let info = present.info("/nix/store").expect("a narinfo");
+        assert_eq!((info.path, info.signatures.len()), (path.clone(), 2));
+        assert!(!known(4600)[0].1.counts(), "an hour is over");
+        assert!(known(4600)[1].1.counts());
+        assert!(known(0)[0].1.counts(), "a clock that was put back");
+
+        let priorities = |now| database.priorities(now).expect("rows").len();
+        assert_eq!(priorities(1000), 2);
+        assert_eq!(priorities(900 + 7 * 24 * 3600), 1);
+        let unused = Database { is_used: false, ..database.clone() };
+        assert!(!unused.of(&path, "/nix/store", 1600).expect("rows")[0].1.counts());
+        std::fs::write(&file, "no database, but long enough to be looked at").expect("junk");
+        assert!(database.of(&path, "/nix/store", 0).is_err());
+    }
+}

@@ -29,11 +29,11 @@ pub struct Target {
 /// `DRV`, `DRV^OUTPUT` for what a derivation makes.
 pub fn targets(argument: &str, store_dir: &str, nix: Option<&Nix>) -> Result<Vec<Target>> {
     let (path, wanted) = match argument.split_once(['^', '!']) {
-        Some((path, wanted)) if path.ends_with(".drv") => (path, wanted),
+        Some((path, wanted)) if is_derivation(path) => (path, wanted),
         _ => (argument, "*"),
     };
     let path = resolve(path, store_dir)?;
-    if !path.name().ends_with(".drv") {
+    if !is_derivation(path.name()) {
         let asked = format!("{store_dir}/{path}");
         return Ok(vec![Target { asked, output: None, path: Some(path), obstacles: Vec::new() }]);
     }
@@ -58,6 +58,11 @@ pub fn targets(argument: &str, store_dir: &str, nix: Option<&Nix>) -> Result<Vec
         bail!("{}: no output {wanted}", name());
     }
     Ok(found)
+}
+
+/// Nix goes by the name, in lower case.
+fn is_derivation(name: &str) -> bool {
+    name.strip_suffix(".drv").is_some()
 }
 
 fn obstacles(derivation: &Derivation, is_known: bool, nix: Option<&Nix>) -> Vec<Cause> {
