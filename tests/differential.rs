@@ -219,10 +219,10 @@ fn a_thousand_real_narinfos_are_verified() {
     assert_eq!(records.len(), 978);
     for record in records {
         let record = format!("{record}\n");
-        // `References:` of nothing has lost the blank that Nix wants after it.
+        // Nix wants the blank that tools which trim lines take away.
         let record = record.replace("\nReferences:\n", "\nReferences: \n");
         assert_eq!(ours(record.as_bytes(), &keys), Trusted, "{record}");
-        assert_eq!(agree("tvix", record.as_bytes(), &keys), None, "{record}");
+        compare(record.as_bytes());
         let info = NarInfo::parse(record.as_bytes(), STORE).expect("a narinfo");
         let address = info.content_address.as_ref();
         assert!(address.is_none_or(|address| address.makes(&info, STORE)), "{record}");

@@ -338,7 +338,8 @@ def main():
     lines += ['"null"', '"18446744073709551615"', '"4294967295"', '"1e308"', '"0.1"', '"-1"']
     (HERE / "json.dict").write_text("\n".join(lines) + "\n")
     literals = set()
-    for source in (PROJECT / "detect/src").rglob("*.rs"):
+    sources = [path for crate in ("detect", "caches") for path in PROJECT.glob(f"{crate}/src/**/*.rs")]
+    for source in sources:
         code = source.read_text().split("#[cfg(test)]\nmod tests")[0]
         literals.update(re.findall(r'"([A-Za-z0-9_:./ @-]{2,24})"', code))
     lines = [f'"{text}"' for text in sorted(literals)]

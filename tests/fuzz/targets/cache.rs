@@ -36,7 +36,10 @@ fn info(text: &[u8]) {
         let more = |line: &str| CacheInfo::parse(&[text, b"\n", line.as_bytes()].concat());
         assert_eq!(more(""), info);
         assert_eq!(more("no colon"), info);
-        assert_eq!(more("Priority: 7"), CacheInfo { priority: Priority::Number(7), ..info.clone() });
+        assert_eq!(
+            more("Priority: 7"),
+            CacheInfo { priority: Priority::Number(7), ..info.clone() }
+        );
         assert!(more("WantMassQuery: 1").want_mass_query);
         let dir = more("StoreDir:\t/x \r").store_dir;
         assert_eq!(dir.as_deref(), Some("/x"));
@@ -110,7 +113,8 @@ fn named(text: &str) {
 fn file(text: &str) {
     let Ok(caches) = parse(text) else { return };
     let entry = |named: &Named| {
-        let keys: Vec<String> = named.keys.iter().map(|key| format!("{:?}", key.to_string())).collect();
+        let keys: Vec<String> =
+            named.keys.iter().map(|key| format!("{:?}", key.to_string())).collect();
         format!("[[cache]]\nurl = {:?}\nkeys = [{}]\n", named.cache.to_string(), keys.join(", "))
     };
     let again = caches.iter().map(entry).collect::<String>();

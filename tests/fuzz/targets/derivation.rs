@@ -22,7 +22,8 @@ fn written(derivation: &Derivation) -> String {
         format!("({},{},\"\",\"\")", quoted(&output.name), quoted(&path))
     });
     let environment = &derivation.environment;
-    let pairs = environment.iter().map(|(name, value)| format!("({},{})", quoted(name), quoted(value)));
+    let pairs =
+        environment.iter().map(|(name, value)| format!("({},{})", quoted(name), quoted(value)));
     format!(
         "Derive([{}],[],[],{},\"\",[],[{}])",
         outputs.collect::<Vec<_>>().join(","),
