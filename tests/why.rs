@@ -1,162 +1,18 @@
 //! Why a path is fetched or not: what `caches why` says, real Nix does.
 
+/// A store with real Nix, caches made by it, and a server for them.
+mod bed;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use caches::derivation::Derivation;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::tools::{RealNix, binaries, document, path_with, real_nix, text};
+use self::bed::{Bed, dead, serve};
+use crate::tools::{binaries, document, real_nix, text};
 
 const NAME: &str = "cache.a-1";
-
-/// A store with one path that was built, and keys to sign it with.
-struct Bed<'a> {
-    nix: &'a RealNix,
-    folder: TempDir,
-}
-
-impl<'a> Bed<'a> {
-    fn new(nix: &'a RealNix) -> Self {
-        // Nix, which has a root of its own, sees these folders too.
-        let base = Path::new("/dev/shm");
-        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
-        Self { nix, folder: tempfile::tempdir_in(base).expect("folder") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn store(&self) -> String {
-        self.path("store").display().to_string()
-    }
-
-    /// A command as one of several machines that share a place for their store.
-    fn command(&self, program: &str, machine: &str, config: &str) -> Command {
-        let settings = "experimental-features = nix-command ca-derivations\n\
-                        build-users-group =\nsandbox = false\nbuilders =\n\
-                        download-attempts = 1\nconnect-timeout = 2\n";
-        let mut command = Command::new(program);
-        command
-            .env("PATH", path_with(&[binaries(), &self.nix.bin]))
-            .env("HOME", self.path(&format!("{machine}/home")))
-            .env("NIX_STATE_DIR", self.path(&format!("{machine}/var")))
-            .env("NIX_LOG_DIR", self.path(&format!("{machine}/log")))
-            .env("NIX_STORE_DIR", self.store())
-            .env("NIX_CONF_DIR", "/nonexistent")
-            .env("NIX_CONFIG", format!("{settings}{config}"))
-            .env_remove("XDG_CACHE_HOME")
-            .env_remove("NIX_USER_CONF_FILES");
-        fs::create_dir_all(self.path(&format!("{machine}/home"))).expect("home");
-        command
-    }
-
-    /// A run of Nix on the machine that builds.
-    fn build(&self, program: &str, arguments: &[&str]) -> String {
-        let program = self.nix.bin.join(program);
-        let mut command =
-            self.command(program.to_str().expect("a path"), "builder", "substituters =");
-        let output = command.args(arguments).output().expect("nix runs");
-        let what = format!("Nix {}, {arguments:?}", self.nix.version);
-        assert!(output.status.success(), "{what}: {}", text(&output.stderr));
-        text(&output.stdout).trim().to_owned()
-    }
-
-    /// The derivation of an expression over `build`.
-    fn derivation(&self, extra: &str) -> String {
-        let expression = format!(
-            "derivation ({{ name = \"a\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
-             args = [ \"-c\" \"echo \\\"x\\ty\\\" > $out\" ]; }} // {extra})"
-        );
-        self.build("nix-instantiate", &["-E", &expression])
-    }
-
-    fn key(&self, name: &str, file: &str) -> String {
-        let (secret, public) =
-            (self.path(&format!("{file}.sec")), self.path(&format!("{file}.pub")));
-        let paths = [secret.to_str().expect("a path"), public.to_str().expect("a path")];
-        self.build("nix-store", &["--generate-binary-cache-key", name, paths[0], paths[1]]);
-        fs::read_to_string(public).expect("the public key").trim().to_owned()
-    }
-
-    /// Upload paths to a cache that is a folder.
-    fn upload(&self, path: &str, cache: &str, key: Option<&str>) {
-        let folder = self.path(cache);
-        let key = key.map_or_else(String::new, |key| {
-            format!("?secret-key={}", self.path(&format!("{key}.sec")).display())
-        });
-        let url = format!("file://{}{key}", folder.display());
-        self.build("nix", &["copy", "--no-check-sigs", "--to", &url, path]);
-    }
-
-    /// Whether real Nix fetches a path, on a machine that may remember things.
-    fn fetches(&self, machine: &str, config: &str, path: &str) -> bool {
-        let program = self.nix.bin.join("nix-store");
-        let mut command = self.command(program.to_str().expect("a path"), machine, config);
-        let output = command.args(["-r", path]).output().expect("nix runs");
-        // Whoever asks next has a store without it, and remembers no less.
-        fs::remove_dir_all(self.path(&format!("{machine}/var"))).expect("a store");
-        output.status.success()
-    }
-
-    /// What `caches why` says, and whether it ends well.
-    fn why(&self, machine: &str, config: &str, arguments: &[&str]) -> (Value, Output) {
-        let mut command = self.command("caches", machine, config);
-        let output = command.args(["why", "--json"]).args(arguments).output().expect("it runs");
-        let why = serde_json::from_slice(&output.stdout);
-        (why.unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr))), output)
-    }
-}
-
-/// Serve a folder over HTTP until the test ends; its address.
-fn serve(folder: &Path) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let folder = folder.to_owned();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let folder = folder.clone();
-            std::thread::spawn(move || {
-                // Whoever hangs up has what it wanted.
-                let _ = answer(stream, &folder);
-            });
-        }
-    });
-    url
-}
-
-fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut request = String::new();
-    reader.read_line(&mut request)?;
-    let mut line = String::new();
-    while reader.read_line(&mut line)? > 2 {
-        line.clear();
-    }
-    let mut words = request.split(' ');
-    let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let file = fs::read(folder.join(path.trim_start_matches('/')));
-    let status = if file.is_ok() { "200 OK" } else { "404 Not Found" };
-    let body = file.unwrap_or_default();
-    let head =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes())?;
-    if method != "HEAD" {
-        stream.write_all(&body)?;
-    }
-    Ok(())
-}
-
-/// An address where nobody answers.
-fn dead() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
-}
 
 fn config(caches: &[&String], keys: &[&String]) -> String {
     let words = |list: &[&String]| list.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(" ");
@@ -189,10 +45,12 @@ fn every_link_of_the_chain_as_real_nix_sees_it() {
         }
         let info = format!("StoreDir: {}\nPriority: high\n", bed.store());
         fs::write(bed.path("fatal/nix-cache-info"), info).expect("info");
+        fs::create_dir(bed.path("page")).expect("a folder");
+        fs::write(bed.path("page/nix-cache-info"), "<html>Log in").expect("a page");
         let serve = |name: &str| serve(&bed.path(name));
         let (good, unsigned, foreign) = (serve("good"), serve("unsigned"), serve("other"));
-        let (elsewhere, empty, fatal, dead) =
-            (serve("elsewhere"), serve("empty"), serve("fatal"), dead());
+        let (elsewhere, empty, fatal) = (serve("elsewhere"), serve("empty"), serve("fatal"));
+        let (page, dead) = (serve("page"), dead());
 
         // Each alone, with what its user trusts.
         for (index, (url, keys, outcome, verdict)) in [
@@ -206,6 +64,7 @@ fn every_link_of_the_chain_as_real_nix_sees_it() {
             (&elsewhere, &[&key], "other-store", ""),
             (&empty, &[&key], "missing", ""),
             (&fatal, &[&key], "fatal", ""),
+            (&page, &[&key], "malformed", ""),
             (&dead, &[&key], "dead", ""),
         ]
         .into_iter()
@@ -235,6 +94,37 @@ fn every_link_of_the_chain_as_real_nix_sees_it() {
         let (why, output) = bed.why("client-b", &config(&all, &[&key]), &[&path]);
         assert!(!output.status.success(), "{why:#}");
         assert!(!bed.fetches("client-b", &config(&all, &[&key]), &path));
+    }
+}
+
+#[test]
+fn the_cache_that_nix_asks_first() {
+    for nix in real_nix() {
+        let bed = Bed::new(&nix);
+        let path = bed.build("nix-store", &["-r", &bed.derivation("{ }")]);
+        let key = bed.key(NAME, "good");
+        for (name, priority) in [("early", "7"), ("late", "50")] {
+            bed.upload(&path, name, Some("good"));
+            let info = format!("StoreDir: {}\nPriority: {priority}\n", bed.store());
+            fs::write(bed.path(name).join("nix-cache-info"), info).expect("info");
+        }
+        let (early, late) = (serve(&bed.path("early")), serve(&bed.path("late")));
+        let first = format!("{late}?priority=5");
+        // What an address says of its priority, Nix remembers as the cache's own.
+        for (machine, asked, from) in [
+            ("a", [&late, &early], &early),
+            ("b", [&early, &first], &late),
+            ("b", [&early, &late], &late),
+            ("c", [&early, &late], &early),
+        ] {
+            let config = config(&asked, &[&key]);
+            let (why, _) = bed.why(machine, &config, &[&path]);
+            let ours = why["paths"][0]["from"].as_str().expect("a cache").to_owned();
+            let theirs = bed.source(machine, &config, &path).expect("a cache");
+            let what = format!("Nix {}, {machine}: {theirs}: {why:#}", nix.version);
+            assert!(theirs.starts_with(from), "{what}");
+            assert!(ours.starts_with(from), "{what}");
+        }
     }
 }
 

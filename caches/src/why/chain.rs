@@ -99,7 +99,9 @@ fn link(
     let (answer, own) = match &asked.about {
         About::Cache(priority) => (asked.answers[at].clone(), Some(*priority)),
         // Nix takes a web page for a cache that does not say its priority.
-        About::Not(Outcome::Failing, why) => (Answer::Not(Outcome::Failing, why.clone()), Some(0)),
+        About::Not(Outcome::Malformed, why) => {
+            (Answer::Not(Outcome::Malformed, why.clone()), Some(0))
+        }
         About::Not(outcome, why) => (Answer::Not(*outcome, why.clone()), None),
     };
     let conclusion = conclude(&answer, question, trust, &remembered);
@@ -182,7 +184,8 @@ fn databases(knowledge: &Knowledge, nix: Option<&Nix>) -> (Vec<Database>, Vec<St
     let mut folders = knowledge.nix_caches.clone();
     folders.dedup();
     for (index, folder) in folders.iter().enumerate() {
-        let is_used = (index == 0) != has_daemon;
+        // The user's own comes first, root's last.
+        let is_used = if has_daemon { index + 1 == folders.len() } else { index == 0 };
         match Database::find(folder, is_used, nix) {
             Ok(database) => found.extend(database),
             Err(_) if !is_used => {}

@@ -65,7 +65,7 @@ pub enum Answer {
 
 /// Ask a cache what it is, by the rules of Nix.
 pub async fn about(client: &Client, cache: &Address, store_dir: &str) -> About {
-    use Outcome::{Dead, Failing, Fatal, OtherStore, Unknown};
+    use Outcome::{Dead, Fatal, Malformed, OtherStore, Unknown};
     if let Place::Other(_) = cache.place() {
         return About::Not(Unknown, "only Nix itself can ask it".to_owned());
     }
@@ -76,7 +76,7 @@ pub async fn about(client: &Client, cache: &Address, store_dir: &str) -> About {
     };
     if is_page(&body) {
         // Nix takes even that for a cache, and asks it first of all.
-        return About::Not(Failing, "a web page answers in its place".to_owned());
+        return About::Not(Malformed, "a web page answers in its place".to_owned());
     }
     let info = CacheInfo::parse(&body);
     match (info.store_dir, info.priority) {
@@ -246,9 +246,8 @@ pub fn mend(outcome: Outcome) -> Option<&'static str> {
     Some(match outcome {
         Outcome::Missing => "upload it, if the cache is yours; else Nix builds it",
         Outcome::Dead => "mend the cache, or take it out of substituters: each fetch waits for it",
-        Outcome::Failing => "mend the cache, or take it out of substituters",
+        Outcome::Failing | Outcome::Malformed => "mend the cache, or take it out of substituters",
         Outcome::OtherStore => "take it out of substituters: nothing of it fits this store",
-        Outcome::Malformed => "have the owner of the cache upload the path again",
         Outcome::Fatal => {
             "take it out of substituters, until its nix-cache-info has a number for Priority"
         }
