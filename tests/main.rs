@@ -6,6 +6,8 @@ mod caches;
 mod confined;
 /// How much is in which cache, and which of them is best asked first.
 mod coverage;
+/// narinfos as we read them, beside another reader.
+mod differential;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
 /// The flake and all Nix files: what they offer, and how they look.
@@ -40,3 +42,5 @@ mod sick;
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
 mod tools;
+/// Why a path is fetched or not: what `caches why` says, real Nix does.
+mod why;

@@ -21,7 +21,7 @@ use crate::netrc::Netrc;
 use crate::path::StorePath;
 use crate::verified::Verified;
 use crate::verify::{Question, Report};
-use crate::{bench, coverage, filter, human, inspect};
+use crate::{bench, coverage, filter, human, inspect, why};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +31,7 @@ Examples:
   caches verify --deep --timeout 60 --config caches.toml --json
   caches coverage --closure ./result   how much of it need not be built?
   caches bench                      which cache to ask first, measured
+  caches why /nix/store/…-hello      why is it built here, and not fetched?
   caches inspect *.narinfo          what files prove, without a network
 
 A cache enters the plan only when a key that you named has signed what it serves.";
@@ -69,6 +70,10 @@ pub enum Command {
     ///
     /// Exits with 1 when Nix would not take every one of them.
     Inspect(Inspect),
+    /// Say why a path is, or is not, fetched from a cache, and what would help
+    ///
+    /// Exits with 1 when Nix would not fetch every one of them.
+    Why(why::command::Command),
 }
 
 /// Which caches, and what of them.
@@ -174,12 +179,13 @@ impl Cli {
             Some(Command::Bench(command)) => command.run(),
             Some(Command::Coverage(command)) => command.run(),
             Some(Command::Inspect(command)) => command.run(),
+            Some(Command::Why(command)) => command.run(),
         }
     }
 }
 
 impl Which {
-    fn questions(&self, plan: &Plan) -> Result<Vec<Question>> {
+    pub(crate) fn questions(&self, plan: &Plan) -> Result<Vec<Question>> {
         let mut named = match &self.config {
             Some(path) => read(path)?,
             None => Vec::new(),
@@ -199,7 +205,7 @@ impl Which {
     }
 }
 
-fn store_dir(plan: &Plan) -> &str {
+pub(crate) fn store_dir(plan: &Plan) -> &str {
     let nix = plan.hardware.nix.as_ref();
     nix.and_then(|nix| nix.store_dir.as_deref()).unwrap_or("/nix/store")
 }

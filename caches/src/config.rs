@@ -64,7 +64,8 @@ pub fn read(path: &Path) -> Result<Vec<Named>> {
     parse(&text).with_context(name)
 }
 
-fn parse(text: &str) -> Result<Vec<Named>> {
+/// The caches of a `caches.toml`, from its text.
+pub fn parse(text: &str) -> Result<Vec<Named>> {
     let file: File = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
         anyhow::anyhow!("line {line}: {}", error.message())

@@ -3,6 +3,8 @@
 //! Source: the Nix manual, "Store path specification"; libstore's
 //! `makeFixedOutputPath` and `makeTextPath`.
 
+use std::fmt;
+
 use crate::hash::{Algorithm, Hash, nix32};
 use crate::narinfo::NarInfo;
 
@@ -80,6 +82,19 @@ impl ContentAddress {
     }
 }
 
+/// As narinfos have it.
+impl fmt::Display for ContentAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match self.method {
+            Method::Text => "text:",
+            Method::Flat => "fixed:",
+            Method::Recursive => "fixed:r:",
+            Method::Git => "fixed:git:",
+        };
+        write!(formatter, "{method}{}", self.hash)
+    }
+}
+
 /// The hash in a store path: SHA-256 folded to 160 bits.
 fn make(kind: &str, hash: &Hash, store_dir: &str, name: &str) -> String {
     let text = format!("{kind}:{}:{store_dir}:{name}", hash.base16());
@@ -101,7 +116,8 @@ mod tests {
         assert_eq!(ContentAddress::parse_optional(""), Some(None));
         for kind in ["text:", "fixed:", "fixed:r:", "fixed:git:"] {
             let text = format!("{kind}{SHA256}");
-            assert!(ContentAddress::parse_optional(&text).expect(&text).is_some());
+            let address = ContentAddress::parse_optional(&text).expect(&text).expect(&text);
+            assert_eq!(address.to_string(), text);
         }
         for bad in ["x", "text:", "nar:sha256:x", "fixed:x:sha256:0", "fixed:r:sha256-abc"] {
             assert_eq!(ContentAddress::parse_optional(bad), None, "{bad}");

@@ -119,6 +119,13 @@ fn log_size(path: &Path) -> u64 {
     fs::metadata(log(path)).map_or(0, |log| log.len())
 }
 
+/// When a database was last written to, be it only its log; `None` if it is not
+/// there.
+pub fn changed(path: &Path) -> Option<SystemTime> {
+    let (own, _, log) = state(path);
+    own.max(log)
+}
+
 /// Changes when anything was committed.
 fn state(path: &Path) -> (Option<SystemTime>, u64, Option<SystemTime>) {
     let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
@@ -131,7 +138,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{read, uri};
+    use super::{changed, log, read, uri};
 
     fn count(path: &Path) -> anyhow::Result<i64> {
         read(path, |connection| {
@@ -151,6 +158,8 @@ mod tests {
         assert_eq!(count(&path).expect("a count"), 2);
         writer.execute_batch("commit").expect("commit");
         assert_eq!(count(&path).expect("a count"), 3);
+        assert!(changed(&path).is_some_and(|time| Some(time) >= changed(&log(&path))));
+        assert_eq!(changed(&folder.path().join("none")), None);
     }
 
     #[test]

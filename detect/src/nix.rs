@@ -16,7 +16,7 @@ use crate::root::Root;
 
 /// Settings whose effective values are reported: those that some stage plans,
 /// or whose value decides whether a plan does good or harm.
-const SETTINGS: [(&str, Kind); 36] = [
+const SETTINGS: [(&str, Kind); 39] = [
     ("allowed-users", Kind::List),
     ("always-allow-substitutes", Kind::Bool),
     ("auto-allocate-uids", Kind::Bool),
@@ -42,10 +42,13 @@ const SETTINGS: [(&str, Kind); 36] = [
     ("max-silent-time", Kind::Number),
     ("max-substitution-jobs", Kind::Number),
     ("min-free", Kind::Number),
+    ("narinfo-cache-meta-ttl", Kind::Number),
     ("narinfo-cache-negative-ttl", Kind::Number),
+    ("narinfo-cache-positive-ttl", Kind::Number),
     ("require-sigs", Kind::Bool),
     ("sandbox", Kind::Text),
     ("stalled-download-timeout", Kind::Number),
+    ("substitute", Kind::Bool),
     ("substituters", Kind::List),
     ("system-features", Kind::Set),
     ("timeout", Kind::Number),
