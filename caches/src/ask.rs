@@ -25,6 +25,12 @@ pub struct How {
     pub logins: Netrc,
 }
 
+impl Default for How {
+    fn default() -> Self {
+        Self { within: WITHIN, deep: false, logins: Netrc::default() }
+    }
+}
+
 /// Ask every cache at once; the reports come in the order of the questions.
 pub fn ask(
     questions: &[Question],

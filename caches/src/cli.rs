@@ -215,17 +215,9 @@ impl Filter {
         self.common.apply_color();
         let mut plan: Plan = stage::read(self.input.as_deref())?;
         let questions = self.which.questions(&plan)?;
-        if self.offline {
-            filter::keep(&mut plan, &questions, "caches were not asked, as you wished");
-        } else {
-            let reports = self.which.ask(&plan, &questions, false)?;
-            if !reports.is_empty() && reports.iter().all(|report| report.is_unreachable) {
-                let why = "no cache can be reached, so nothing about caches was changed";
-                filter::keep(&mut plan, &questions, why);
-            } else {
-                filter::apply(&mut plan, &questions, &reports);
-            }
-        }
+        let ask = || self.which.ask(&plan, &questions, false);
+        let reports = (!self.offline).then(ask).transpose()?;
+        filter::decide(&mut plan, &questions, reports.as_deref());
         stage::write(&plan, &self.common)?;
         let own = plan.notes.iter().filter(|note| note.id.starts_with("cache-"));
         self.common.tell(&own.cloned().collect::<Vec<_>>());

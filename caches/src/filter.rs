@@ -10,9 +10,21 @@ use crate::verify::{Question, Report};
 /// The settings that this stage owns.
 pub const OWNED: [&str; 2] = ["extra-substituters", "extra-trusted-public-keys"];
 
+/// What asking the caches makes of a plan; `None` is not asking them. Where
+/// nothing at all can be reached there is no network, and no cache to blame.
+pub fn decide(plan: &mut Plan, questions: &[Question], reports: Option<&[Report]>) {
+    match reports {
+        None => keep(plan, questions, "caches were not asked, as you wished"),
+        Some(reports) if !reports.is_empty() && reports.iter().all(|it| it.is_unreachable) => {
+            keep(plan, questions, "no cache can be reached, so nothing about caches was changed");
+        }
+        Some(reports) => apply(plan, questions, reports),
+    }
+}
+
 /// Put what was found into a plan: proven caches as settings, everything as a
 /// record of it, and what people should know as notes.
-pub fn apply(plan: &mut Plan, questions: &[Question], reports: &[Report]) {
+fn apply(plan: &mut Plan, questions: &[Question], reports: &[Report]) {
     plan.notes.retain(|note| !note.id.starts_with("cache-"));
     plan.caches = reports.iter().map(record).collect();
     let trusted = trusted_keys(plan.hardware.nix.as_ref());
@@ -45,7 +57,7 @@ fn configuration(plan: &Plan, questions: &[Question], reports: &[Report]) -> Vec
 }
 
 /// Nobody could be asked: keep what there is, and say so.
-pub fn keep(plan: &mut Plan, questions: &[Question], why: &str) {
+fn keep(plan: &mut Plan, questions: &[Question], why: &str) {
     plan.notes.retain(|note| !note.id.starts_with("cache-"));
     plan.notes.push(Note::info("cache-not-asked", why));
     plan.notes.extend(configuration(plan, questions, &[]));

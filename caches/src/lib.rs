@@ -48,3 +48,16 @@ mod redirect;
 pub mod verified;
 pub mod verify;
 pub mod why;
+
+use anyhow::Result;
+use profile::plan::Plan;
+
+/// Plan in, plan out: ask the caches of this machine and of the plan, and let
+/// those in whose keys are proven.
+pub fn run(mut plan: Plan) -> Result<Plan> {
+    let questions = config::questions(&plan, &[])?;
+    let knowledge = find::Knowledge::of_this_machine(Vec::new());
+    let reports = ask::ask(&questions, knowledge, cli::store_dir(&plan), ask::How::default())?;
+    filter::decide(&mut plan, &questions, Some(&reports));
+    Ok(plan)
+}
