@@ -74,7 +74,7 @@ fn the_flake_offers_everything_on_every_system() {
         assert_eq!(found["version"], json!(env!("CARGO_PKG_VERSION")));
         assert_eq!(
             found["apps_run"],
-            json!(["detect", "caches", "detect", "nix-conf-write", "profile"])
+            json!(["caches", "detect", "detect", "nix-conf-write", "profile"])
         );
         assert_eq!(found["overlay"], json!(["nixpace"]));
         assert_eq!(found["follows"], json!(vec!["follows-the-plan"; 4]));
