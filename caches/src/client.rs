@@ -1,7 +1,7 @@
 //! Asking caches, with a bound on everything they can cost.
 //!
 //! Bodies are bounded in size, the whole of a check in time; redirects are
-//! followed ten times, and only where they may lead ([`crate::redirect`]).
+//! followed ten times, and only where they may lead (`redirect.rs`).
 
 use std::fmt;
 use std::fs::File;
