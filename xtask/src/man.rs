@@ -36,13 +36,13 @@ fn tools() -> [Command; 4] {
 
 fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {
     let name = tool.get_name().to_owned();
+    // `caches help verify` needs no page beside that of `caches verify`.
+    let pages = tool.clone().disable_help_subcommand(true);
     for shell in SHELLS {
         clap_complete::generate_to(shell, &mut tool, &name, completions)
             .with_context(|| completions.display().to_string())?;
     }
-    // `caches help verify` needs no page beside that of `caches verify`.
-    let tool = tool.disable_help_subcommand(true);
-    clap_mangen::generate_to(tool, man).with_context(|| man.display().to_string())
+    clap_mangen::generate_to(pages, man).with_context(|| man.display().to_string())
 }
 
 #[cfg(test)]
