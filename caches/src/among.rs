@@ -8,8 +8,10 @@ use clap::Args;
 use detect::report::Usage;
 use detect::root::Root;
 
+use crate::client::Client;
 use crate::config::{Named, questions, read};
 use crate::key::Keys;
+use crate::netrc::Netrc;
 use crate::verify::Question;
 
 /// Which caches to ask, and for how long.
@@ -31,6 +33,10 @@ pub struct Among {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
+
+    /// Logins for private caches, sent by https only and to their own hosts only
+    #[arg(long, value_name = "FILE")]
+    pub netrc: Option<PathBuf>,
 }
 
 /// The caches, and whose paths they are asked for.
@@ -48,6 +54,12 @@ impl Among {
     /// Time for all of it.
     pub fn within(&self) -> Duration {
         Duration::from_secs(self.timeout)
+    }
+
+    /// Who asks them.
+    pub fn client(&self) -> Result<Client> {
+        let logins = self.netrc.as_deref().map(Netrc::read).transpose()?.unwrap_or_default();
+        Ok(Client::new(self.within())?.with_logins(logins))
     }
 
     /// The caches to ask.

@@ -67,7 +67,7 @@ impl Command {
         let paths: Arc<[StorePath]> = self.paths(&chosen)?.into();
         let runtime = runtime()?;
         let found = runtime.block_on(async {
-            let client = Client::new(self.among.within())?;
+            let client = self.among.client()?;
             let total = paths.len() * chosen.questions.len();
             let bar = progress::bar(total, "measuring", &self.common);
             let until = Instant::now() + self.among.within();

@@ -13,6 +13,7 @@ use profile::catalogue::CACHE_KEY;
 use profile::plan::Plan;
 
 use crate::ask::{How, WITHIN, ask};
+use crate::client::Client;
 use crate::config::{Named, questions, read};
 use crate::find::Knowledge;
 use crate::key::{Keys, PublicKey};
@@ -194,13 +195,22 @@ impl Which {
         questions(plan, &named)
     }
 
+    fn logins(&self) -> Result<Netrc> {
+        Ok(self.netrc.as_deref().map(Netrc::read).transpose()?.unwrap_or_default())
+    }
+
+    /// Who asks these caches.
+    pub(crate) fn client(&self) -> Result<Client> {
+        Ok(Client::new(Duration::from_secs(self.timeout))?.with_logins(self.logins()?))
+    }
+
     fn ask(&self, plan: &Plan, questions: &[Question], deep: bool) -> Result<Vec<Report>> {
         let store_dir = store_dir(plan);
         let named = self.path.iter().map(|path| StorePath::parse_full(path, store_dir));
         let named = named.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
         let knowledge = Knowledge::of_this_machine(named);
-        let logins = self.netrc.as_deref().map(Netrc::read).transpose()?.unwrap_or_default();
-        let how = How { within: Duration::from_secs(self.timeout), deep, logins };
+        let within = Duration::from_secs(self.timeout);
+        let how = How { within, deep, logins: self.logins()? };
         ask(questions, knowledge, store_dir, how)
     }
 }

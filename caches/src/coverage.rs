@@ -69,7 +69,7 @@ impl Command {
         let wanted = self.wanted(&chosen.store_dir)?;
         let runtime = runtime()?;
         let coverage = runtime.block_on(async {
-            let client = Client::new(self.among.within())?;
+            let client = self.among.client()?;
             let bar = progress::bar(0, "asking", &self.common);
             let until = Instant::now() + self.among.within();
             let found = measure(&client, &chosen, wanted, until, &bar).await;

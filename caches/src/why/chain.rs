@@ -1,7 +1,7 @@
 //! The whole chain: every cache, in the order in which Nix asks them.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use detect::database;
@@ -32,13 +32,13 @@ pub fn why(
     questions: &[Question],
     nix: Option<&Nix>,
     store_dir: &str,
-    within: Duration,
+    client: &Client,
 ) -> Result<Why> {
     let knowledge = Knowledge::of_this_machine(Vec::new());
     let (databases, mut notes) = databases(&knowledge, nix);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let paths: Vec<StorePath> = targets.iter().filter_map(|target| target.path.clone()).collect();
-    let asked = ask(&paths, questions, store_dir, within)?;
+    let asked = ask(&paths, questions, store_dir, client)?;
     let trust = Trust::of(nix, store_dir);
     let obstacles = obstacles(nix);
     let mut priorities = Vec::new();
@@ -213,11 +213,10 @@ fn ask(
     paths: &[StorePath],
     questions: &[Question],
     store_dir: &str,
-    within: Duration,
+    client: &Client,
 ) -> Result<Vec<Asked>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = Client::new(within)?;
         let paths: Arc<[StorePath]> = paths.into();
         let tasks: Vec<_> = questions
             .iter()

@@ -1,7 +1,5 @@
 //! The command `caches why`.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use clap::Args;
 use detect::arguments::Common;
@@ -46,8 +44,8 @@ impl Command {
             found.extend(targets(path, store_dir, nix)?);
         }
         let questions = self.which.questions(&plan)?;
-        let within = Duration::from_secs(self.which.timeout);
-        let why = why(&found, &questions, nix, store_dir, within)?;
+        let client = self.which.client()?;
+        let why = why(&found, &questions, nix, store_dir, &client)?;
         if self.json {
             stage::write(&why, &self.common)?;
         } else {

@@ -6,6 +6,7 @@ use caches::config::{Named, parse};
 use caches::hash::Hash;
 use caches::info::{CacheInfo, Priority};
 use caches::key::{Keys, PublicKey, Signature};
+use caches::netrc::Netrc;
 use caches::path::StorePath;
 use caches::{base64, hash};
 use libfuzzer_sys::fuzz_target;
@@ -24,6 +25,7 @@ fuzz_target!(|data: &[u8]| {
         b'u' => named(&text),
         b't' => file(&text),
         b'p' => path(&text),
+        b'l' => logins(&text),
         _ => {}
     }
 });
@@ -55,6 +57,19 @@ fn key(text: &str) {
     let keys = Keys::new([key.clone(), again]);
     assert_eq!(keys.iter().count(), 1, "of two by one name the first");
     assert_eq!(keys.find(&key.name), Some(&key));
+}
+
+/// A netrc says who we are, and an error about one says nothing of it.
+fn logins(text: &str) {
+    match Netrc::parse(text) {
+        Ok(netrc) => assert!(!format!("{netrc:?}").contains("password")),
+        // A host may be named, and is what the user has to mend.
+        Err(why) if why.ends_with(": no password") => {}
+        Err(why) => {
+            let mut secrets = text.split_whitespace().filter(|word| word.len() > 12);
+            assert!(secrets.all(|word| !why.contains(word)), "{why}");
+        }
+    }
 }
 
 fn signature(text: &str) {
