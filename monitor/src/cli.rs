@@ -1,0 +1,44 @@
+//! The command line of `monitor`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor                            what Nix is set to, has done and is doing
+";
+
+/// What to look at; without a command, the status.
+#[derive(Debug, Parser)]
+#[command(name = "monitor", version, about = env!("CARGO_PKG_DESCRIPTION"), after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+impl Cli {
+    /// Do it; the code to exit with is a wrapped command's own, where there is one.
+    pub fn run(self) -> Result<ExitCode> {
+        match self.command {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
