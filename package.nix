@@ -15,6 +15,7 @@ let
       "profile"
       "nix-conf-write"
     ];
+    storage = [ "storage" ];
   };
   crates = builtins.attrNames programs;
   select = lib.concatMap (crate: [
@@ -33,6 +34,7 @@ rustPlatform.buildRustPackage {
       ./Cargo.lock
       ./detect
       ./profile
+      ./storage
       ./xtask
       # A member of the workspace, though what it tests needs real machines.
       ./tests/Cargo.toml

@@ -28,6 +28,8 @@ mod pipe;
 mod policy;
 /// Nix builds on the hosts of a list that we rendered.
 mod remote;
+/// Where builds really run, and which will fail, by what real Nix does.
+mod storage;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
