@@ -23,9 +23,12 @@ sandbox = false
 substitute = false
 max-jobs = 1'
     export NIX_CONFIG=$common
+    # Nix ends every process of a build user before and after it builds: without
+    # processes of its own, a test would end the builds of another.
     build() {
         NIX_CONFIG="$common
-build-dir = $3" timeout 60 nix-build --no-out-link -E "derivation {
+build-dir = $3" timeout 60 \
+            unshare --pid --fork --mount-proc nix-build --no-out-link -E "derivation {
             name = \"$1\"; system = builtins.currentSystem; builder = \"/bin/sh\";
             args = [ \"-euc\" ''PATH=/bin:/usr/bin; $2'' ]; }"
     }
@@ -142,6 +145,7 @@ fn check_predicts_what_runs_out() {
                 while [ \$i -lt $4 ]; do : > f\$i; i=\$((i + 1)); done; echo ok > \$out" \
                 "$2/b" > out 2> err || failed=yes
             echo "$1 predicted=$predicted failed=$failed"
+            if [ $failed = yes ]; then sed "s/^/$1: /" err >&2; fi
             if [ "$1" = too-many ]; then grep -o '"little-[a-z]*"' report; fi
             if [ "$1" = too-big ]; then grep -o '"little-[a-z]*"' report; fi
         }
