@@ -61,7 +61,7 @@ fn with_build_dir() -> impl Iterator<Item = RealNix> {
 #[test]
 fn nix_refuses_what_check_says_it_refuses() {
     // Each line makes one shape at the path `$at/b`; `$at` is fresh.
-    const SHAPES: &str = r#"
+    const SHAPES: &str = r"
 plain: mkdir -p $at/b
 missing: mkdir $at
 missing-deep: true
@@ -77,7 +77,7 @@ setgid: mkdir -p $at/b; chmod 2755 $at/b
 others-own: mkdir -p $at/b; chown 30001 $at/b
 write-only-to-others: mkdir -p $at/b; chmod 0753 $at/b
 file: mkdir $at; touch $at/b
-"#;
+";
     let script = r#"
     while IFS=: read -r name make; do
         [ -n "$name" ] || continue
