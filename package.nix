@@ -10,6 +10,7 @@ let
 
   # The programs, by the crate that each is in.
   programs = {
+    caches = [ "caches" ];
     detect = [ "detect" ];
     profile = [
       "profile"
@@ -32,6 +33,7 @@ rustPlatform.buildRustPackage {
     fileset = lib.fileset.unions [
       ./Cargo.toml
       ./Cargo.lock
+      ./caches
       ./detect
       ./profile
       ./storage

@@ -1,7 +1,13 @@
 //! End-to-end tests on the real binaries and real Nix.
 
+/// Caches that real Nix made, and what real Nix makes of our settings for them.
+mod caches;
 /// Where little can be seen: what is not is null, and nobody is bothered.
 mod confined;
+/// How much is in which cache, and which of them is best asked first.
+mod coverage;
+/// narinfos as we read them, beside another reader.
+mod differential;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
 /// The flake and all Nix files: what they offer, and how they look.
@@ -28,9 +34,15 @@ mod pipe;
 mod policy;
 /// Nix builds on the hosts of a list that we rendered.
 mod remote;
+/// A cache of our own on loopback.
+mod served;
+/// Sick caches of every kind: each is named, and none is waited for.
+mod sick;
 /// Where builds really run, and which will fail, by what real Nix does.
 mod storage;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
 mod tools;
+/// Why a path is fetched or not: what `caches why` says, real Nix does.
+mod why;

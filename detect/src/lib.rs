@@ -19,6 +19,8 @@ pub mod cpu;
 pub mod cpuinfo;
 pub mod cpuset;
 pub mod darwin;
+#[cfg(feature = "database")]
+pub mod database;
 pub mod disk;
 pub mod environment;
 pub mod facter;

@@ -1,6 +1,8 @@
 //! The installed Nix: its version, its settings, and who owns them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod remarks;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -14,7 +16,7 @@ use crate::root::Root;
 
 /// Settings whose effective values are reported: those that some stage plans,
 /// or whose value decides whether a plan does good or harm.
-const SETTINGS: [(&str, Kind); 36] = [
+const SETTINGS: [(&str, Kind); 39] = [
     ("allowed-users", Kind::List),
     ("always-allow-substitutes", Kind::Bool),
     ("auto-allocate-uids", Kind::Bool),
@@ -40,10 +42,13 @@ const SETTINGS: [(&str, Kind); 36] = [
     ("max-silent-time", Kind::Number),
     ("max-substitution-jobs", Kind::Number),
     ("min-free", Kind::Number),
+    ("narinfo-cache-meta-ttl", Kind::Number),
     ("narinfo-cache-negative-ttl", Kind::Number),
+    ("narinfo-cache-positive-ttl", Kind::Number),
     ("require-sigs", Kind::Bool),
     ("sandbox", Kind::Text),
     ("stalled-download-timeout", Kind::Number),
+    ("substitute", Kind::Bool),
     ("substituters", Kind::List),
     ("system-features", Kind::Set),
     ("timeout", Kind::Number),
@@ -56,8 +61,12 @@ const SETTINGS: [(&str, Kind); 36] = [
 /// What the daemon, and everyone's Nix, reads.
 const CONF: &str = "/etc/nix/nix.conf";
 
-/// More names than anyone reads in one line.
-const MOST_NAMES: usize = 5;
+/// What stands in place of a secret key that somebody put among public ones:
+/// documents are kept and shared, and it must not be.
+pub const SECRET: &str = "SECRET";
+
+/// Digits of a public key, 32 bytes, with the sign that fills them up.
+const PUBLIC_KEY_DIGITS: usize = 44;
 
 /// Where `nix` is when it is not on the PATH, as under sudo or in a captured
 /// tree.
@@ -123,14 +132,15 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
     }
     let settings = match settings {
         Some(heard) => {
-            notes.extend(unknown(&heard.errors));
+            notes.extend(remarks::unknown(&heard.errors));
             select(&heard.text)
         }
         // What a captured machine's files set; what they do not has its default.
         None if root.is_live() => BTreeMap::new(),
         None => conf::settings(root, Path::new(CONF), &SETTINGS).unwrap_or_default(),
     };
-    notes.extend(forgotten(&conf::forgotten(root, Path::new(CONF))));
+    notes.extend(remarks::forgotten(&conf::forgotten(root, Path::new(CONF))));
+    let settings = without_secrets(settings);
     if settings.is_empty() {
         notes.push(Note::info("nix-settings-unknown", "Nix's settings could not be read"));
     }
@@ -200,41 +210,18 @@ fn select(text: &str) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// A remark on names in nix.conf that Nix warns that it does not know: they do
-/// nothing, whatever was meant by them.
-fn unknown(errors: &str) -> Option<Note> {
-    let name = |line: &str| {
-        let name = line.strip_prefix("warning: unknown setting '")?.strip_suffix('\'')?;
-        Some(name.to_owned())
-    };
-    let names = listed(errors.lines().filter_map(name))?;
-    let text = format!("Nix is configured with what it does not know, to no effect: {names}");
-    Some(Note::warning("nix-unknown-setting", text))
-}
-
-/// A remark on additions that Nix forgets, since it reads from top to bottom.
-fn forgotten(names: &[String]) -> Option<Note> {
-    let additions = listed(names.iter().map(|name| format!("extra-{name}")))?;
-    let text = format!(
-        "nix.conf sets these after it adds to them, and Nix forgets the addition \
-         (NixOS/nix 9487): {additions}"
-    );
-    Some(Note::warning("nix-extra-forgotten", text))
-}
-
-/// A few names, each once. None can be longer than a setting's, or print
-/// anything but itself.
-fn listed(names: impl Iterator<Item = String>) -> Option<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let plain = |name: String| {
-        let name: String = name.chars().take(64).collect();
-        name.replace(|c| !is_plain(c), "?")
-    };
-    let names: BTreeSet<String> = names.map(plain).collect();
-    let more = names.len().saturating_sub(MOST_NAMES);
-    let shown: Vec<String> = names.into_iter().take(MOST_NAMES).collect();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!shown.is_empty()).then(|| shown.join(", ") + &more)
+/// Keys that are longer than any public one, by their names alone.
+fn without_secrets(mut settings: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    if let Some(Value::Array(keys)) = settings.get_mut("trusted-public-keys") {
+        for key in keys {
+            let Some(text) = key.as_str() else { continue };
+            let (name, digits) = text.split_once(':').unwrap_or(("", text));
+            if digits.len() > PUBLIC_KEY_DIGITS {
+                *key = format!("{name}:{SECRET}").into();
+            }
+        }
+    }
+    settings
 }
 
 /// `/nix/store/HASH-nix-2.34.8/bin/nix` tells the version without being run.
@@ -330,7 +317,7 @@ fn trusted(
 mod tests {
     use std::path::Path;
 
-    use super::{forgotten, from_store_path, select, unknown};
+    use super::{from_store_path, select, without_secrets};
     use crate::release::Release;
 
     #[test]
@@ -343,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_key_is_not_passed_on() {
+        let public = "a-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+        let secret = "x".repeat(88);
+        let keys = serde_json::json!([public, format!("b-1:{secret}"), secret, 1]);
+        let settings = [("trusted-public-keys".to_owned(), keys)].into();
+        let found = without_secrets(settings).remove("trusted-public-keys");
+        assert_eq!(found, Some(serde_json::json!([public, "b-1:SECRET", ":SECRET", 1])));
+    }
+
+    #[test]
     fn only_the_settings_that_matter() {
         let text = r#"{"cores": {"value": 2}, "access-tokens": {"value": {"a": "secret"}},
             "max-jobs": {"value": [[3]]}}"#;
@@ -350,30 +347,5 @@ mod tests {
         assert_eq!(settings.get("cores"), Some(&serde_json::json!(2)));
         assert_eq!(settings.len(), 1, "no secret gets out, and nothing that Nix does not print");
         assert!(select("no JSON").is_empty());
-    }
-
-    #[test]
-    fn names_that_do_nothing_are_said() {
-        let errors = "warning: 'show-config' is a deprecated alias for 'config show'\n\
-            warning: unknown setting 'parallel-builds'\nwarning: unknown setting 'a b\u{1b}'\n\
-            warning: unknown setting 'parallel-builds'\n";
-        let note = unknown(errors).expect("a note");
-        assert_eq!(note.id, "nix-unknown-setting");
-        assert!(note.text.ends_with(": a?b?, parallel-builds"), "{}", note.text);
-        assert_eq!(unknown("warning: 'show-config' is a deprecated alias\n"), None);
-
-        let many: Vec<String> =
-            (0..1000).map(|n| format!("warning: unknown setting 'x{n}'\n")).collect();
-        let many = many.concat();
-        let note = unknown(&(many + "warning: unknown setting '" + &"y".repeat(1 << 20) + "'"));
-        let text = note.expect("a note").text;
-        assert!(text.ends_with(" and 996 more") && text.len() < 200, "{text}");
-    }
-
-    #[test]
-    fn additions_that_are_forgotten_are_said() {
-        let note = forgotten(&["substituters".to_owned()]).expect("a note");
-        assert!(note.text.ends_with(": extra-substituters"), "{}", note.text);
-        assert_eq!(forgotten(&[]), None);
     }
 }

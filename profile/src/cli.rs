@@ -125,7 +125,7 @@ impl ProfileCli {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct NixConfWriteCli {
     /// The plan; stdin when it is absent or -. For machines, HOST=PLAN for each
-    /// host, as [user@]host, ssh://… or ssh-ng://…
+    /// host, as `[user@]host`, `ssh://…` or `ssh-ng://…`
     #[arg(value_name = "PLAN")]
     pub inputs: Vec<PathBuf>,
 

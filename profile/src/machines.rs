@@ -121,7 +121,7 @@ pub fn read(arguments: &[PathBuf]) -> Result<Vec<Host>> {
 /// Write the list; an error if a plan must not be written, or says too little.
 ///
 /// The speed is a whole number, since Nix 2.8 reads no other, and 1 for the
-/// slowest host: what its CPUs do against the slowest host's, see [`power`].
+/// slowest host: what its CPUs do against the slowest host's, see `power`.
 pub fn render(hosts: &[Host]) -> Result<String> {
     let mut hosts: Vec<&Host> = hosts.iter().collect();
     hosts.sort_by_key(|host| (&host.address.host, host.address.to_string()));

@@ -47,6 +47,43 @@ PROC = {
           "nix (Determinate Nix 3.8.5) 2.30.2", "65535.65535.65535"],
 }  # fmt: skip
 
+KEY = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
+
+CACHE = {
+    "i": ["StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 40\n", "Priority: high\n", "<html>\n"],
+    "k": [KEY, KEY[:-1], "a:AAAA"],
+    "s": ["a:" + "A" * 86 + "==", "a:AAAA", "a:="],
+    "h": ["sha256:1lkgqb6fclns49861dwk9rzb6xnfkxbpws74mxnx01z9qyv1pjpj", "sha1:" + "0" * 40,
+          "sha256-8sobtsfpB9Btr+Roflefznazfk6Tt2BQItpS5szCb9I=", "sha512:" + "0" * 128],
+    "b": ["Zm9v", "Zm8=", "Zm9vA"],
+    "n": ["a" * 32, "a" * 20, "abc"],
+    "a": ["https://me:secret@a.example/x?token=1&priority=5#x", "file:///a%20b", "ssh-ng://me@a"],
+    "u": ["https://a.example/?priority=5=" + KEY, "file:///a=" + KEY],
+    "t": [f'[[cache]]\nurl = "https://a.example"\nkeys = ["{KEY}"]\n'],
+    "p": ["/nix/store/ibzx00wpszg959bxhbva99mwk4001dxf-a", "ibzx00wpszg959bxhbva99mwk4001dxf-a"],
+}  # fmt: skip
+
+NARINFO = """StorePath: /nix/store/ibzx00wpszg959bxhbva99mwk4001dxf-a
+URL: nar/x.nar.xz
+Compression: xz
+FileHash: sha256:0k4g5xc97sj9ana6anjwibzx00wpszg959bxhbva99mwk4001dxf
+FileSize: 100
+NarHash: sha256:1lkgqb6fclns49861dwk9rzb6xnfkxbpws74mxnx01z9qyv1pjpj
+NarSize: 120
+References: cm0mlfk05405kd64my5h93x7m2r677g4-r3 ibzx00wpszg959bxhbva99mwk4001dxf-a
+Deriver: ypixjs8i4qszk4qfa468j5ph8drkxb0q-d.drv
+Sig: a:AAAA
+CA: fixed:r:sha256:1lkgqb6fclns49861dwk9rzb6xnfkxbpws74mxnx01z9qyv1pjpj
+"""
+
+DERIVATIONS = [
+    r"""Derive([("dev","/nix/store/7wqvam7q71nwabdbv5ql08nx2ymyyznw-m-dev","",""),("out","","r:sha256","")],"""
+    r"""[("/nix/store/k8961q0ljcgy40i9gd86vjy6lwys61fn-a.drv",["out"])],[],"x86_64-linux","/bin/sh","""
+    r"""["-c","echo \"x\ty\\\" > $out"],[("allowSubstitutes",""),("preferLocalBuild","1")])""",
+    r"""DrvWithVersion("xp-dyn-drv",[],[("/nix/store/k8961q0ljcgy40i9gd86vjy6lwys61fn-a.drv","""
+    r"""([],[("out",["out"])]))],[],"x","",[],[("__json","{\"allowSubstitutes\":false}")])""",
+]
+
 MAC = """hw.ncpu: 8
 hw.activecpu: 8
 hw.logicalcpu: 8
@@ -232,6 +269,12 @@ def main():
     for first, texts in PROC.items():
         for text in texts:
             write("proc", first + text)
+    for first, texts in CACHE.items():
+        for text in texts:
+            write("cache", first + text)
+    write("narinfo", NARINFO)
+    for text in DERIVATIONS:
+        write("derivation", text)
     for text in ("s" + MAC, "s" + INTEL, "p" + PLIST, "f" + json.dumps(FACTER)):
         write("foreign", text)
     for files in TREES:
@@ -249,6 +292,9 @@ def main():
         for path, first in proc_of.items():
             if path in files:
                 write("proc", first + files[path][:3000])
+
+    for file in [file for folder in shared for file in folder.glob("narinfo*/*.narinfo")]:
+        write("narinfo", file.read_bytes()[:8000])
 
     minimal = {"version": 1, "cpu": {}, "memory": {}, "network": {}, "environment": {}}
     minimal["storage"] = {}
@@ -292,7 +338,8 @@ def main():
     lines += ['"null"', '"18446744073709551615"', '"4294967295"', '"1e308"', '"0.1"', '"-1"']
     (HERE / "json.dict").write_text("\n".join(lines) + "\n")
     literals = set()
-    for source in (PROJECT / "detect/src").rglob("*.rs"):
+    sources = [path for crate in ("detect", "caches") for path in PROJECT.glob(f"{crate}/src/**/*.rs")]
+    for source in sources:
         code = source.read_text().split("#[cfg(test)]\nmod tests")[0]
         literals.update(re.findall(r'"([A-Za-z0-9_:./ @-]{2,24})"', code))
     lines = [f'"{text}"' for text in sorted(literals)]

@@ -30,6 +30,7 @@ To keep them, look and then apply; --rollback undoes it (NixOS: nixos.nix):
 pub(crate) fn run() -> Result<()> {
     let hardware = detect::run(&Root::live(), &detect::Options::default());
     let plan = storage::run(profile::run(hardware, &profile::Options::default())?)?;
+    let plan = caches::run(plan)?;
 
     let report = report(&plan, explain::width())?;
     let documents = [

@@ -63,7 +63,11 @@ enum Task {
         check: bool,
     },
     /// Time the tools beside those they replace
-    Speed,
+    Speed {
+        /// Only this part
+        #[arg(value_enum)]
+        part: Option<speed::Part>,
+    },
     /// Check the rules that the compiler cannot
     Tidy,
     /// Install what the tests need, and run them all
@@ -89,7 +93,7 @@ fn try_main() -> Result<()> {
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
         Task::Schema { check } => schema::run(check),
-        Task::Speed => speed::run(),
+        Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
         Task::Test { arguments } => test::run(&arguments),
     }

@@ -30,8 +30,9 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
 }
 
 /// Every tool's command line.
-fn tools() -> [Command; 4] {
+fn tools() -> [Command; 5] {
     [
+        caches::cli::Cli::command(),
         detect::cli::Cli::command(),
         ProfileCli::command(),
         NixConfWriteCli::command(),
@@ -41,11 +42,13 @@ fn tools() -> [Command; 4] {
 
 fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {
     let name = tool.get_name().to_owned();
+    // `caches help verify` needs no page beside that of `caches verify`.
+    let pages = tool.clone().disable_help_subcommand(true);
     for shell in SHELLS {
         clap_complete::generate_to(shell, &mut tool, &name, completions)
             .with_context(|| completions.display().to_string())?;
     }
-    clap_mangen::generate_to(tool, man).with_context(|| man.display().to_string())
+    clap_mangen::generate_to(pages, man).with_context(|| man.display().to_string())
 }
 
 #[cfg(test)]
@@ -63,10 +66,12 @@ mod tests {
         }
         let page = fs::read_to_string(folder.path().join("detect.1")).expect("page");
         assert!(page.contains(".TH detect 1") && page.contains("detect | profile"), "{page}");
-        for file in ["detect.bash", "_detect", "detect.fish", "nix-conf-write.1"] {
+        for file in ["detect.bash", "_detect", "detect.fish", "nix-conf-write.1", "caches-verify.1"]
+        {
             assert!(folder.path().join(file).exists(), "{file}");
         }
         let files = fs::read_dir(folder.path()).expect("list").count();
-        assert_eq!(files, 4 * tools().len());
+        let commands: usize = tools().iter().map(|tool| tool.get_subcommands().count()).sum();
+        assert_eq!(files, 4 * tools().len() + commands);
     }
 }

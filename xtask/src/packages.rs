@@ -1,7 +1,9 @@
 //! Programs that come from the system's packages.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, anyhow};
@@ -20,6 +22,7 @@ pub(crate) fn ensure(programs: &[(&str, &[&str])]) -> Result<()> {
     }
     if is_root() {
         say(&format!("xtask: installing {}", packages.join(", ")));
+        let _quiet = NoServices::begin();
         let install = ["install", "-y", "--no-install-recommends"];
         let mut install = apt_get(&[&install[..], &packages].concat());
         // The lists of packages may be missing or too old.
@@ -33,6 +36,28 @@ pub(crate) fn ensure(programs: &[(&str, &[&str])]) -> Result<()> {
         Some((program, _)) => {
             let hint = Hint::new(&format!("as root: apt-get install {}", packages.join(" ")));
             Err(anyhow!("{program}: not installed").context(hint))
+        }
+    }
+}
+
+/// While it lives, packages start no service: what tests run beside ours must not
+/// listen on the machine for good (Debian's `invoke-rc.d`, "policy-rc.d").
+struct NoServices(Option<PathBuf>);
+
+impl NoServices {
+    fn begin() -> Self {
+        let path = PathBuf::from("/usr/sbin/policy-rc.d");
+        // An administrator's own stays, whatever it says.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o755).open(&path);
+        let made = made.and_then(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n"));
+        Self(made.is_ok().then_some(path))
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path);
         }
     }
 }

@@ -4,6 +4,10 @@
 use std::path::Path;
 
 use anyhow::Result;
+use caches::benched::Benchmark;
+use caches::covered::Coverage;
+use caches::verified::Verified;
+use caches::why::Why;
 use detect::hardware::Hardware;
 use detect::report::Hint;
 use detect::stage;
@@ -17,7 +21,11 @@ use crate::generated::ensure_contents;
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 4] = [
+    let schemas: [(&str, Schema); 8] = [
+        ("caches/bench.schema.json", schema_for!(Benchmark)),
+        ("caches/coverage.schema.json", schema_for!(Coverage)),
+        ("caches/schema.json", schema_for!(Verified)),
+        ("caches/why.schema.json", schema_for!(Why)),
         ("detect/schema.json", schema_for!(Hardware)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),

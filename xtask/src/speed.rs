@@ -4,11 +4,16 @@
 //! counts is the median of the ratios of neighbours. Nothing here is a test: a
 //! busy machine may draw any figure once.
 
+mod caches;
+mod delay;
+mod served;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use detect::arguments::Common;
 use detect::report::say;
 use detect::stage;
@@ -28,8 +33,28 @@ struct Row {
     bar: f64,
 }
 
+/// A part of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Those that look at the machine
+    Machine,
+    /// The one that asks caches
+    Caches,
+}
+
 /// Compare, and print a table.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(part: Option<Part>) -> Result<()> {
+    if part != Some(Part::Caches) {
+        machine()?;
+    }
+    if part != Some(Part::Machine) {
+        command::run(&mut cargo(["build", "--quiet", "--release", "--package", "caches"]))?;
+        caches::run(&released()?.join("caches"))?;
+    }
+    Ok(())
+}
+
+fn machine() -> Result<()> {
     command::run(&mut cargo(["build", "--quiet", "--release", "--workspace", "--bins"]))?;
     let folder = released()?;
     let tool = |name: &str| folder.join(name).display().to_string();

@@ -15,7 +15,7 @@ const NIX: &str = "NIXPACE_NIX";
 
 /// Programs that tests run beside ours, and the packages that bring them.
 // An SSH server that brings no service: a test must not open a port for good.
-const TOOLS: [(&str, &[&str]); 12] = [
+const TOOLS: [(&str, &[&str]); 14] = [
     ("dropbear", &["dropbear-bin"]),
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
@@ -24,6 +24,8 @@ const TOOLS: [(&str, &[&str]); 12] = [
     ("mkfs.xfs", &["xfsprogs"]),
     ("ssh", &["openssh-client"]),
     ("patch", &["patch"]),
+    ("nginx", &["nginx-light"]),
+    ("openssl", &["openssl"]),
     ("strace", &["strace"]),
     ("systemd-analyze", &["systemd"]),
     ("systemd-tmpfiles", &["systemd"]),

@@ -2,5 +2,6 @@
 
 pub mod json;
 pub mod laws;
+pub mod narinfo;
 pub mod random;
 pub mod tree;

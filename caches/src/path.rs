@@ -1,0 +1,129 @@
+//! Store paths.
+
+use std::fmt;
+
+use crate::hash::is_nix32;
+
+/// Digits of a store path's hash: 160 bits.
+const HASH_LENGTH: usize = 32;
+
+/// Longest name after the hash.
+const LONGEST_NAME: usize = 211;
+
+/// A store path without its folder: `HASH-NAME`. They sort as their bytes do,
+/// which is the order in which Nix signs references.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StorePath(String);
+
+impl StorePath {
+    /// A path by its base name; what is wrong with it otherwise.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let quoted = || format!("{:?}", name.chars().take(80).collect::<String>());
+        if name.len() <= HASH_LENGTH {
+            return Err(format!("{} is too short for a store path", quoted()));
+        }
+        let (hash, rest) = name.as_bytes().split_at(HASH_LENGTH);
+        if !hash.iter().copied().all(is_nix32) {
+            return Err(format!("{} does not start with a hash", quoted()));
+        }
+        let Some(given) = rest.strip_prefix(b"-").filter(|given| !given.is_empty()) else {
+            return Err(format!("{} has no name after its hash", quoted()));
+        };
+        if given.len() > LONGEST_NAME {
+            return Err(format!("{} is too long for a store path", quoted()));
+        }
+        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._?=".contains(byte);
+        // `.` and `..` as a whole or before a dash are folders to somebody.
+        let is_folder =
+            matches!(given, b"." | b"..") || given.starts_with(b".-") || given.starts_with(b"..-");
+        if !given.iter().all(fits) || is_folder {
+            return Err(format!("{} has a name that no store path may have", quoted()));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// A whole path, which must be in this store itself.
+    pub fn parse_full(path: &str, store_dir: &str) -> Result<Self, String> {
+        let outside = || {
+            let path: String = path.chars().take(120).collect();
+            format!("{path:?} is not in {store_dir}")
+        };
+        let path = canonical(path).ok_or_else(outside)?;
+        match path.rsplit_once('/') {
+            Some((folder, name)) if folder == store_dir => Self::parse(name),
+            _ => Err(outside()),
+        }
+    }
+
+    /// The hash, as a cache is asked for it: `HASH.narinfo`.
+    pub fn hash(&self) -> &str {
+        &self.0[..HASH_LENGTH]
+    }
+
+    /// The name after the hash.
+    pub fn name(&self) -> &str {
+        &self.0[HASH_LENGTH + 1..]
+    }
+}
+
+/// `HASH-NAME`.
+impl fmt::Display for StorePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// An absolute path without `.`, `..` and doubled slashes, by its text alone.
+fn canonical(path: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in path.strip_prefix('/')?.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(format!("/{}", parts.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::StorePath;
+
+    const HASH: &str = "ibzx00wpszg959bxhbva99mwk4001dxf";
+
+    #[test]
+    fn hash_and_name() {
+        let path = StorePath::parse_full(&format!("/nix//store/./{HASH}-a-1.0?=_+"), "/nix/store");
+        let path = path.expect("a path");
+        assert_eq!((path.hash(), path.name()), (HASH, "a-1.0?=_+"));
+        assert_eq!(path.to_string(), format!("{HASH}-a-1.0?=_+"));
+    }
+
+    #[test]
+    fn what_is_no_store_path() {
+        for name in ["", HASH, &format!("{HASH}-"), &format!("{HASH}a"), &format!("{HASH}-é")] {
+            assert!(StorePath::parse(name).is_err(), "{name}");
+        }
+        for name in [".", "..", ".-a", "..-a", "a b", "a/b", &"a".repeat(212)] {
+            assert!(StorePath::parse(&format!("{HASH}-{name}")).is_err(), "{name}");
+        }
+        assert!(StorePath::parse(&format!("{HASH}-.a")).is_ok());
+        assert!(StorePath::parse(&format!("{}-a", HASH.replace('i', "e"))).is_err());
+        for path in ["", "a", "/gnu/store/x", "/nix/store", "/nix/store/a/b", "nix/store/a"] {
+            assert!(StorePath::parse_full(path, "/nix/store").is_err(), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in ".*", path in "/nix/store/[0-9a-df-n.é/]*") {
+            let _ = StorePath::parse(&text);
+            let _ = StorePath::parse_full(&path, "/nix/store");
+        }
+    }
+}
