@@ -50,7 +50,7 @@ fn the_flake_offers_everything_on_every_system() {
               follows = lib.mapAttrsToList (_: checks: checks.darwin-module.name) self.checks;
               nixos = self.checks.x86_64-linux.nixos-module.name;
               shell = self.devShells.aarch64-darwin.default.name;
-              modules = map builtins.pathExists [ self.nixosModules.default self.darwinModules.default ];
+              modules = map builtins.pathExists (builtins.attrValues self.nixosModules ++ [ self.darwinModules.default ]);
             }",
         );
         let everywhere = |value: Value| {
@@ -80,7 +80,7 @@ fn the_flake_offers_everything_on_every_system() {
         assert_eq!(found["follows"], json!(vec!["follows-the-plan"; 4]));
         assert_eq!(found["nixos"], json!("follows-the-plan"));
         assert_eq!(found["shell"], json!("shell"));
-        assert_eq!(found["modules"], json!([true, true]));
+        assert_eq!(found["modules"], json!([true, true, true]));
         let outputs = found["outputs"].as_array().expect("names");
         for name in ["nixosModules", "darwinModules", "overlays"] {
             assert!(outputs.contains(&json!(name)), "{name}");

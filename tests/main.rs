@@ -40,6 +40,8 @@ mod served;
 mod sick;
 /// Where builds really run, and which will fail, by what real Nix does.
 mod storage;
+/// What is planned of storage, for every machine we have and by what real Nix does.
+mod storage_plan;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.

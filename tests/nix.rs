@@ -21,8 +21,9 @@ const WORKLOADS: [Workload; 5] =
     [Workload::General, Workload::Interactive, Workload::Ci, Workload::Builder, Workload::Big];
 
 /// All that the stages plan on some machine for some release.
-const PLANNED: [&str; 14] = [
+const PLANNED: [&str; 15] = [
     "always-allow-substitutes",
+    "auto-optimise-store",
     "build-dir",
     "builders-use-substitutes",
     "connect-timeout",
@@ -185,7 +186,7 @@ fn machines() -> Vec<(String, Hardware)> {
 }
 
 /// Let a real Nix print its settings, with `conf` as its only file.
-fn show(nix: &RealNix, conf: &Path) -> Output {
+pub(crate) fn show(nix: &RealNix, conf: &Path) -> Output {
     show_command(nix, conf).output().expect("nix runs")
 }
 

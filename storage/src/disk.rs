@@ -5,8 +5,8 @@ use std::num::NonZero;
 use detect::hardware::{Media, Place};
 use detect::human::{count, size};
 
-use crate::home::Home;
-use crate::site::{BUILD_BYTES, Site};
+use crate::home::{BUILD_BYTES, Home};
+use crate::site::Site;
 
 /// The best of those that are better for certain.
 pub(crate) fn disk(site: &Site) -> Option<Home> {

@@ -11,11 +11,6 @@ use detect::hardware::{Implementation, Media, Place};
 use detect::release::Release;
 use profile::catalogue;
 use profile::plan::{Plan, Value};
-use profile::sizing::GIB;
-
-/// What one build may write, of which every job has one. The sources and
-/// objects of GCC take 11 GiB; most packages take far less.
-pub(crate) const BUILD_BYTES: u64 = 10 * GIB;
 
 /// A directory at the top, where it is on the root's file system for certain:
 /// `/var`, `/srv` and their like may be mounted apart. Only root can make one
