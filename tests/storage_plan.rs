@@ -175,6 +175,7 @@ fn what_is_planned_for_any_machine_holds() {
     assert!(in_memory > 0 && moved > 0, "{in_memory} {moved}");
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a document has it")]
 fn place(path: &str, mount: &str, media: Media, gib: u64) -> Option<Place> {
     let filesystem = if media == Media::Memory { "tmpfs" } else { "ext4" };
     Some(Place {
