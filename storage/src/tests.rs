@@ -363,7 +363,8 @@ fn what_stays_free_follows_from_the_size() {
 
 #[test]
 fn the_laws_of_a_stage() {
-    for (number, hardware) in machines().into_iter().enumerate() {
+    // Each fourth: of every size, on every medium.
+    for (number, hardware) in machines().into_iter().enumerate().step_by(4) {
         for nix in RELEASES {
             let what = format!("machine {number}, {nix}");
             let before = plan_for(hardware.clone(), nix, Workload::General);
