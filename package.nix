@@ -16,6 +16,7 @@ let
       "profile"
       "nix-conf-write"
     ];
+    storage = [ "storage" ];
   };
   crates = builtins.attrNames programs;
   select = lib.concatMap (crate: [
@@ -35,6 +36,7 @@ rustPlatform.buildRustPackage {
       ./caches
       ./detect
       ./profile
+      ./storage
       ./xtask
       # A member of the workspace, though what it tests needs real machines.
       ./tests/Cargo.toml

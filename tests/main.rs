@@ -38,6 +38,10 @@ mod remote;
 mod served;
 /// Sick caches of every kind: each is named, and none is waited for.
 mod sick;
+/// Where builds really run, and which will fail, by what real Nix does.
+mod storage;
+/// What is planned of storage, for every machine we have and by what real Nix does.
+mod storage_plan;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
