@@ -40,6 +40,8 @@ mod served;
 mod sick;
 /// Where builds really run, and which will fail, by what real Nix does.
 mod storage;
+/// What the store weighs, what keeps it, and what is left behind, beside real Nix.
+mod storage_weight;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.

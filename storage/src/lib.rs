@@ -13,7 +13,10 @@ mod ancestors;
 pub mod check;
 pub mod cli;
 mod home;
+pub mod measure;
 mod room;
+pub mod roots;
+mod store_size;
 
 use anyhow::{Context, Result};
 use detect::hardware::Note;
