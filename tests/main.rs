@@ -42,6 +42,8 @@ mod sick;
 mod storage;
 /// What is planned of storage, for every machine we have and by what real Nix does.
 mod storage_plan;
+/// What the store weighs, what keeps it, and what is left behind, beside real Nix.
+mod storage_weight;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.

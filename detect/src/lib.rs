@@ -28,6 +28,7 @@ pub mod file;
 #[cfg(test)]
 mod fixture;
 mod flat;
+pub mod gcroots;
 pub mod hardware;
 pub mod human;
 pub mod kinds;
@@ -42,6 +43,8 @@ pub mod report;
 pub mod root;
 pub mod stage;
 pub mod storage;
+#[cfg(feature = "database")]
+pub mod store;
 pub mod topology;
 
 use std::path::PathBuf;

@@ -166,6 +166,15 @@ impl Root {
         self.locate(path.as_ref()).is_ok_and(|found| found.exists())
     }
 
+    /// What is at `path`: a link is not followed, and those on the way to it do
+    /// not lead out of the tree.
+    pub fn lstat(&self, path: &Path) -> io::Result<fs::Metadata> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return fs::symlink_metadata(&self.base);
+        };
+        fs::symlink_metadata(self.locate(parent)?.join(name))
+    }
+
     /// Where the link at `path` points, if it is one.
     pub fn link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
         let path = path.as_ref();
@@ -314,6 +323,9 @@ mod tests {
         assert!(root.read("../secret").is_none());
         assert!(root.read("etc/loop").is_none());
         assert!(root.read("etc").is_none(), "a folder is no file");
+        assert!(root.lstat(Path::new("/etc/climbs")).expect("a link").is_symlink());
+        assert!(root.lstat(Path::new("/etc/climbs/x")).is_err());
+        assert!(root.lstat(Path::new("/")).expect("the tree").is_dir());
         assert_eq!(root.resolve(Path::new("/etc/conf")), Path::new("/etc/static/conf"));
         assert_eq!(root.list("etc"), ["climbs", "conf", "loop", "static"]);
         assert!(root.asked().contains(Path::new("etc/conf")));

@@ -67,6 +67,12 @@ pub struct Cost {
     pub slot_memory_bytes: Option<u64>,
     /// Most threads it has something to do for, as far as was seen.
     pub width: Option<f64>,
+    /// Most space that its build directory took.
+    #[serde(default)]
+    pub build_bytes: Option<u64>,
+    /// Most files that were in it at once.
+    #[serde(default)]
+    pub build_files: Option<u64>,
     /// Packages that must be built before. Names that are not recorded here
     /// were not built, and are not waited for.
     #[serde(default)]

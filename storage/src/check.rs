@@ -4,37 +4,32 @@
 //! build of the expected size, a warning what ends it when all jobs build, or
 //! makes it slow.
 
-use std::fs;
+pub(crate) mod expected;
+pub(crate) mod finding;
+mod space;
+mod stale;
+mod store;
+pub(crate) mod whereabouts;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use detect::hardware::{Hardware, Level, Media, Note, Place};
-use detect::human::size;
+use detect::hardware::{Hardware, Level, Place};
+use detect::human::{count, size};
 use detect::number::Version;
-use detect::release::Release;
 use detect::root::Root;
+use detect::{live, mount};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::ancestors::{self, error_note};
+pub use crate::check::expected::Expected;
+pub use crate::check::finding::Finding;
 
-/// Below `build-dir`, what nobody wrote to for so long belongs to no build:
-/// hosted CI ends jobs after six hours.
-const STALE: Duration = Duration::from_secs(24 * 3600);
-
-/// Entries of stale directories that are counted, so that the check ends soon.
-const MOST_ENTRIES: usize = 100_000;
-
-/// What to expect of builds.
-#[derive(Clone, Copy, Debug)]
-pub struct Expected {
-    /// Bytes that each build writes.
-    pub bytes: u64,
-    /// Files that each build makes.
-    pub files: u64,
-}
+use crate::ancestors::{self, Manners};
+use finding::wrapped;
+use space::Room;
 
 /// What was found. Written only, so it has no reader.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -43,48 +38,63 @@ pub struct Report {
     pub version: Version<1>,
     /// Where builds run.
     pub build_dir: Option<Place>,
-    /// Bytes that each build is expected to write.
-    pub expected_bytes: u64,
-    /// Files that each build is expected to make.
-    pub expected_files: u64,
+    /// What decides that they run there.
+    pub build_dir_reason: Option<String>,
+    /// Space that is free there.
+    pub free_bytes: Option<u64>,
+    /// Inodes that are free there.
+    pub free_inodes: Option<u64>,
+    /// What each build is expected to need.
+    pub expected: Expected,
     /// Builds at once, of one client.
     pub jobs: u64,
-    /// What will fail (`error`), may fail or is slow (`warning`), or is good to
-    /// know (`info`).
-    pub findings: Vec<Note>,
+    /// Errors first.
+    pub findings: Vec<Finding>,
 }
 
 impl Report {
     /// How many findings are errors.
     pub fn errors(&self) -> usize {
-        self.findings.iter().filter(|note| note.level == Level::Error).count()
+        self.findings.iter().filter(|finding| finding.level == Level::Error).count()
     }
 
     /// For people.
     pub fn human(&self) -> String {
         let place = self.build_dir.as_ref();
-        let at = place.map_or("an unknown directory", |place| &place.path);
-        let kind = place.and_then(|place| place.filesystem.as_deref()).unwrap_or("unknown");
-        let mount = place.and_then(|place| place.mount_point.as_deref()).unwrap_or("unknown");
-        let mut text = format!(
-            "Builds run in {at} ({kind}, mounted on {mount}); expected of each of {}: {} in {} \
-             files\n",
-            detect::human::count(u32::try_from(self.jobs).unwrap_or(u32::MAX), "build"),
-            size(self.expected_bytes),
-            self.expected_files
-        );
-        for Note { level, text: what, .. } in &self.findings {
-            let level = match level {
-                Level::Info => "note",
-                Level::Warning => "warning",
-                Level::Error => "error",
-            };
-            text.push_str(&format!("{level:<8} {what}\n"));
+        let unknown = || "unknown".to_owned();
+        let mut text = String::new();
+        let mut row = |name: &str, what: String| {
+            text.push_str(&wrapped(&format!("{name:<9}{what}"), 9));
+        };
+        let reason = self.build_dir_reason.as_ref().map(|reason| format!(" ({reason})"));
+        let at = place.map_or_else(unknown, |place| place.path.clone());
+        row("Builds", at + &reason.unwrap_or_default());
+        row("On", place.map_or_else(unknown, on));
+        let free = self.free_bytes.map_or_else(unknown, size);
+        let inodes = self.free_inodes.filter(|_| place.is_some_and(|at| at.inodes.is_some()));
+        let inodes = inodes.map(|number| format!(" and {number} inodes")).unwrap_or_default();
+        row("Free", free + &inodes);
+        let jobs = count(u32::try_from(self.jobs).unwrap_or(u32::MAX), "build");
+        let Expected { bytes, files, source, .. } = &self.expected;
+        row("Expected", format!("{jobs} of {} in {files} files each ({source})", size(*bytes)));
+        text.push('\n');
+        for finding in &self.findings {
+            text.push_str(&finding.human());
         }
         if self.findings.is_empty() {
             text.push_str("Nothing found that would fail.\n");
         }
         text
+    }
+}
+
+/// A file system in a few words.
+fn on(place: &Place) -> String {
+    let kind = place.filesystem.as_deref().unwrap_or("an unknown file system");
+    let mount = place.mount_point.as_deref().unwrap_or("an unknown folder");
+    match place.size_bytes {
+        Some(bytes) => format!("{kind} of {}, mounted on {mount}", size(bytes.get())),
+        None => format!("{kind}, mounted on {mount}"),
     }
 }
 
@@ -95,27 +105,74 @@ pub fn check(base: Option<&Path>, expected: Expected) -> Result<Report> {
         None => Root::live(),
     };
     let options = detect::Options { live: true, ..detect::Options::default() };
-    let hardware = detect::run(&root, &options);
+    let mut hardware = detect::run(&root, &options);
+    let variable = |name: &str| std::env::var(name).ok().filter(|_| root.is_live());
+    let found = whereabouts::whereabouts(&root, &hardware, &variable);
+    move_builds(&root, &mut hardware, &found.path);
+
     let mut report = judge(&hardware, expected);
-    if let Some(place) = &hardware.storage.build_dir {
-        let base = base.unwrap_or(Path::new("/"));
-        let path = Path::new(&place.path);
-        report.findings.extend(ancestors::look(base, path, refuses(&hardware)));
-        report.findings.extend(stale(&base.join(path.strip_prefix("/").unwrap_or(path))));
+    report.build_dir_reason = Some(found.reason);
+    report.findings.extend(ancestors::look(&root, &found.path, manners(&root, &hardware)));
+    let place = hardware.storage.store.as_ref();
+    report.findings.extend(place.and_then(|place| store::caseless(&root, place)));
+    if root.is_live()
+        && let Some(processes) = stale::Processes::here()
+    {
+        let others = [PathBuf::from("/tmp"), std::env::temp_dir()];
+        let others: BTreeSet<PathBuf> = others.iter().map(|path| root.resolve(path)).collect();
+        let own = root.resolve(&found.path);
+        report.findings.extend(stale::stale(&own, &others, &processes));
     }
-    report.findings.sort_by_key(|note| std::cmp::Reverse(note.level));
+    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     Ok(report)
 }
 
-/// Whether this Nix judges the folders above the build directory.
-fn refuses(hardware: &Hardware) -> bool {
-    let Some(nix) = &hardware.nix else { return true };
-    let release = nix.version.as_deref().and_then(Release::parse);
-    let is_new = release.is_none_or(|release| release.has_nix(2, 30));
-    // Without build users, builds are run by whoever asks for them.
-    let group = nix.settings.get("build-users-group").and_then(Value::as_str);
-    let has_users = nix.multi_user != Some(false) || nix.build_users.is_some_and(|users| users > 0);
-    is_new && has_users && group != Some("")
+/// Look again where builds run, when that is elsewhere than `detect` says, which
+/// knows of no daemon's environment.
+pub(crate) fn move_builds(root: &Root, hardware: &mut Hardware, path: &Path) {
+    let is_known = |place: &Place| Path::new(&place.path) == path;
+    let store = hardware.storage.store.as_ref().map(|place| PathBuf::from(&place.path));
+    if let Some(store) = store
+        && !hardware.storage.build_dir.as_ref().is_some_and(is_known)
+    {
+        let mounts = mount::mounts(root);
+        hardware.storage = detect::storage::storage(root, &mounts, &store, path);
+        hardware.live = Some(live::live(root, &hardware.storage));
+    }
+}
+
+/// How this machine's Nix treats its build directory.
+fn manners(root: &Root, hardware: &Hardware) -> Manners {
+    // Without Nix, that of the current release.
+    let is_new = whereabouts::release(hardware).is_none_or(|release| release.has_nix(2, 30));
+    let settings = hardware.nix.as_ref().map(|nix| &nix.settings);
+    let set = |name: &str| settings.and_then(|settings| settings.get(name));
+    let group = set("build-users-group").and_then(Value::as_str);
+    let allocates = set("auto-allocate-uids").and_then(Value::as_bool) == Some(true);
+    // To all but root Nix says that there are no build users, of which the
+    // daemon, that builds for them, has some by default.
+    let is_ours = root.is_live() && !is_root(root);
+    let has_daemon = hardware.nix.as_ref().is_none_or(|nix| nix.multi_user == Some(true));
+    let has_users = match group {
+        Some("") => is_ours && has_daemon,
+        Some(_) => true,
+        None => has_daemon || !is_ours,
+    };
+    let has_users = has_users || allocates;
+    let sandbox =
+        set("sandbox").map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    Manners {
+        makes: is_new,
+        refuses: is_new && has_users,
+        exposed: has_users && sandbox.as_deref() == Some("false"),
+    }
+}
+
+fn is_root(root: &Root) -> bool {
+    let status = root.read("proc/self/status");
+    let line =
+        status.as_deref().unwrap_or_default().lines().find_map(|line| line.strip_prefix("Uid:"));
+    line.and_then(|line| line.split_whitespace().nth(1)) == Some("0")
 }
 
 /// What follows from the document alone.
@@ -124,28 +181,34 @@ pub(crate) fn judge(hardware: &Hardware, expected: Expected) -> Report {
     let storage = &hardware.storage;
     let mut findings = Vec::new();
     let live = hardware.live.as_ref();
+    let free_bytes = live.and_then(|live| live.free_bytes.build_dir);
+    let free_inodes = live.and_then(|live| live.free_inodes.build_dir);
     if let Some(place) = &storage.build_dir {
-        let free = live.and_then(|live| live.free_bytes.build_dir);
-        let inodes = live.and_then(|live| live.free_inodes.build_dir);
-        findings.extend(space("builds", place, free, inodes, jobs, expected));
+        let room = Room { whose: "builds", place, bytes: free_bytes, inodes: free_inodes };
+        findings.extend(space::space(&room, jobs, &expected));
         findings.extend(options(place));
-        findings.extend(memory(hardware, place, expected));
+        findings.extend(space::memory(hardware, place, jobs, &expected));
     }
     if let Some(place) = &storage.store {
-        let same = storage.build_dir.as_ref().map(|place| &place.mount_point);
-        if same != Some(&place.mount_point) {
-            let free = live.and_then(|live| live.free_bytes.store);
+        let builds = storage.build_dir.as_ref();
+        let is_apart = builds.map(|builds| &builds.mount_point) != Some(&place.mount_point);
+        if is_apart {
+            let bytes = live.and_then(|live| live.free_bytes.store);
             let inodes = live.and_then(|live| live.free_inodes.store);
-            findings.extend(space("the store", place, free, inodes, jobs, expected));
+            let room = Room { whose: "the store", place, bytes, inodes };
+            findings.extend(space::space(&room, jobs, &expected));
+            findings.extend(builds.and_then(|builds| store::attachment("builds", builds)));
         }
-        findings.extend(attachment(place));
+        findings.extend(store::attachment("the store", place));
     }
-    findings.extend(never_collects(hardware));
+    findings.extend(store::room(hardware));
     Report {
         version: Version,
         build_dir: storage.build_dir.clone(),
-        expected_bytes: expected.bytes,
-        expected_files: expected.files,
+        build_dir_reason: None,
+        free_bytes,
+        free_inodes,
+        expected,
         jobs,
         findings,
     }
@@ -163,165 +226,20 @@ fn jobs(hardware: &Hardware) -> u64 {
     }
 }
 
-/// Whether what is free carries one build, and all of them.
-fn space(
-    whose: &str,
-    place: &Place,
-    free: Option<u64>,
-    inodes: Option<u64>,
-    jobs: u64,
-    expected: Expected,
-) -> Vec<Note> {
-    let at = place.mount_point.as_deref().unwrap_or(&place.path);
-    // Where inodes are made as needed, none are ever free.
-    let inodes = inodes.filter(|_| place.inodes.is_some());
-    let amounts = [
-        ("space", free, expected.bytes, size as fn(u64) -> String),
-        ("inodes", inodes, expected.files, |number| format!("{number} inodes")),
-    ];
-    let mut notes = Vec::new();
-    for (what, free, one, shown) in amounts {
-        let Some(free) = free else { continue };
-        let id = format!("little-{what}");
-        let all = one.saturating_mul(jobs);
-        let rest = format!("{at}, which holds {whose}, has {} free", shown(free));
-        if free < one {
-            let text = format!("{rest}, and one build is expected to need {}", shown(one));
-            notes.push(error_note(&id, text));
-        } else if free < all {
-            let text = format!("{rest}, and {jobs} builds at once may need {}", shown(all));
-            notes.push(Note::warning(&id, text));
-        }
-    }
-    notes
-}
-
-/// Mount options with which no build works.
-fn options(place: &Place) -> Option<Note> {
+/// Mount options with which no build works. `noexec` holds in sandboxes too.
+fn options(place: &Place) -> Option<Finding> {
     let at = place.mount_point.as_deref()?;
     let has = |name: &str| place.options.iter().any(|option| option == name);
     if has("ro") {
-        return Some(error_note("build-dir-read-only", format!("{at} is mounted read-only")));
+        let text = format!("{at}, where builds run, is mounted read-only");
+        let next = format!("mount -o remount,rw {at}, or set build-dir to a directory elsewhere");
+        return Some(Finding::error("build-dir-read-only", text, next));
     }
     has("noexec").then(|| {
         let text = format!("{at} is mounted noexec: builds cannot run what they unpack or build");
-        error_note("build-dir-noexec", text)
+        let next = format!("mount -o remount,exec {at}, or set build-dir to a directory elsewhere");
+        Finding::error("build-dir-noexec", text, next)
     })
-}
-
-/// Whether memory and swap hold what a tmpfs says is free.
-fn memory(hardware: &Hardware, place: &Place, expected: Expected) -> Option<Note> {
-    let live = hardware.live.as_ref().filter(|_| place.media == Media::Memory)?;
-    let swap = live.swap_free_bytes.unwrap_or(0);
-    let there = live.memory_available_bytes?.saturating_add(swap);
-    let size_bytes = place.size_bytes?.get();
-    if there < expected.bytes {
-        let text = format!(
-            "{} is in memory, of which {} are left with swap: a build of {} ends others",
-            place.path,
-            size(there),
-            size(expected.bytes)
-        );
-        return Some(error_note("little-memory", text));
-    }
-    (size_bytes > there).then(|| {
-        let text = format!(
-            "{} may take {} of memory, of which {} are left with swap",
-            place.path,
-            size(size_bytes),
-            size(there)
-        );
-        Note::warning("little-memory", text)
-    })
-}
-
-/// A store that may go away, or is far.
-fn attachment(place: &Place) -> Option<Note> {
-    if place.media == Media::Network {
-        let text = "the store is on another machine: its database needs locks that work there, \
-                    and every small file waits for the network";
-        return Some(Note::warning("store-remote", text));
-    }
-    let disk = place.disks.iter().flatten().find(|disk| {
-        disk.transport.as_deref().is_some_and(|transport| ["usb", "mmc"].contains(&transport))
-    })?;
-    let kind = disk.transport.as_deref().unwrap_or_default();
-    let text = format!("the store is on {}, a {kind} disk: it may be slow, or pulled", disk.name);
-    Some(Note::warning("store-removable", text))
-}
-
-/// `min-free` that is set, and that nothing ever comes of.
-fn never_collects(hardware: &Hardware) -> Option<Note> {
-    let settings = &hardware.nix.as_ref()?.settings;
-    let number = |name: &str| settings.get(name).and_then(Value::as_u64);
-    let least = number("min-free").filter(|&bytes| bytes > 0)?;
-    let enough = number("max-free").unwrap_or(u64::MAX);
-    let whole = hardware.storage.store.as_ref().and_then(|place| place.size_bytes);
-    let text = if enough <= least {
-        format!("min-free does nothing: max-free, {}, is no more than it", size(enough))
-    } else if whole.is_some_and(|whole| least >= whole.get()) {
-        format!("min-free, {}, is more than the store's file system has", size(least))
-    } else {
-        return None;
-    };
-    Some(Note::warning("min-free-useless", text))
-}
-
-/// What builds left behind that nobody wrote to for a day.
-fn stale(build_dir: &Path) -> Option<Note> {
-    let now = SystemTime::now();
-    let is_old = |path: &PathBuf| {
-        let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir);
-        let age = found.and_then(|found| now.duration_since(found.modified().ok()?).ok());
-        age.is_some_and(|age| age > STALE)
-    };
-    let entries = fs::read_dir(build_dir).ok()?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let left: Vec<PathBuf> = paths.filter(|path| is_build(path)).filter(is_old).collect();
-    if left.is_empty() {
-        return None;
-    }
-    let text = format!(
-        "{} has {} left from builds that ended more than a day ago, {} of it: delete them when \
-         no build runs",
-        build_dir.display(),
-        detect::human::count(u32::try_from(left.len()).unwrap_or(u32::MAX), "directory")
-            .replace("directorys", "directories"),
-        size(bytes(left))
-    );
-    Some(Note::warning("stale-builds", text))
-}
-
-/// Names of Nix's own: `nix-build-NAME.drv-0` up to 2.29 and with a number, and
-/// `nix-PID-NUMBER` since.
-fn is_build(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let numbered = |rest: &str| {
-        rest.split_once('-').is_some_and(|(pid, number)| {
-            [pid, number].iter().all(|part| part.parse::<u64>().is_ok())
-        })
-    };
-    name.starts_with("nix-build-") || name.strip_prefix("nix-").is_some_and(numbered)
-}
-
-/// What is below these directories. Links are not followed, and what cannot be
-/// read counts for nothing.
-fn bytes(mut folders: Vec<PathBuf>) -> u64 {
-    let (mut sum, mut seen) = (0_u64, 0);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            seen += 1;
-            if seen > MOST_ENTRIES {
-                return sum;
-            }
-            let Ok(found) = entry.metadata() else { continue };
-            sum = sum.saturating_add(found.len());
-            if found.is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    sum
 }
 
 #[cfg(test)]

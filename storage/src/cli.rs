@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use detect::arguments::Common;
 use detect::stage;
 
-use crate::check::{Expected, check};
+use crate::check::{self, Expected};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,7 +15,8 @@ Examples:
   detect | profile | storage | nix-conf-write   and all of it as nix.conf
   storage plan.json -o plan.json
   storage check                                 what will fail on this machine
-  storage check --json --build-size 20000000000
+  storage roots                                 what keeps the store large
+  storage measure                               how fast its disks really are
 
 Where the defaults are good, nothing is added but the space that stays free.";
 
@@ -43,10 +44,37 @@ pub enum Command {
     /// Say what of this machine will fail before it fails; exits with 1 if
     /// anything will
     Check(CheckCli),
+
+    /// Say what each root of the garbage collector keeps, and what removing it
+    /// would free
+    Roots(RootsCli),
+
+    /// Measure the file systems of builds and of the store: takes some seconds,
+    /// and writes temporary files
+    Measure(MeasureCli),
 }
+
+impl Command {
+    /// Do it.
+    pub fn run(&self) -> Result<()> {
+        match self {
+            Self::Check(check) => check.run(),
+            Self::Roots(roots) => roots.run(),
+            Self::Measure(measure) => measure.run(),
+        }
+    }
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  storage check
+  storage check --build-size 60000000000        as for Qt or Chromium
+  storage check --costs costs.json              as builds have needed before
+  storage check --json | jq '.findings[].id'";
 
 /// What to check.
 #[derive(Args, Debug)]
+#[command(after_help = CHECK_EXAMPLES)]
 pub struct CheckCli {
     /// Print a document instead of lines for people
     #[arg(long, conflicts_with = "human")]
@@ -60,13 +88,18 @@ pub struct CheckCli {
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
 
-    /// Bytes that each build is expected to write
-    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
-    pub build_size: u64,
+    /// What builds have cost before, as `monitor costs` says: each is expected
+    /// to need what the largest did
+    #[arg(long, value_name = "FILE")]
+    pub costs: Option<PathBuf>,
 
-    /// Files that each build is expected to make
-    #[arg(long, value_name = "NUMBER", default_value_t = 20_000)]
-    pub build_files: u64,
+    /// Bytes that each build is expected to write, instead of 10 GiB
+    #[arg(long, value_name = "BYTES")]
+    pub build_size: Option<u64>,
+
+    /// Files that each build is expected to make, instead of 100,000
+    #[arg(long, value_name = "NUMBER")]
+    pub build_files: Option<u64>,
 
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
@@ -76,8 +109,16 @@ pub struct CheckCli {
 impl CheckCli {
     /// Check, and say what was found; an error if anything will fail.
     pub fn run(&self) -> Result<()> {
-        let expected = Expected { bytes: self.build_size, files: self.build_files };
-        let report = check(self.root.as_deref(), expected)?;
+        self.common.apply_color();
+        let expected = match &self.costs {
+            Some(path) => {
+                let costs = stage::read(Some(path))?;
+                Expected::recorded(&costs).with_context(|| path.display().to_string())?
+            }
+            None => Expected::default(),
+        };
+        let expected = expected.given(self.build_size, self.build_files);
+        let report = check::check(self.root.as_deref(), expected)?;
         if self.json {
             stage::write(&report, &self.common)?;
         } else {
@@ -86,6 +127,86 @@ impl CheckCli {
         match report.errors() {
             0 => Ok(()),
             errors => bail!("check: errors found: {errors}"),
+        }
+    }
+}
+
+const ROOTS_EXAMPLES: &str = "\
+Examples:
+  storage roots
+  storage roots -n 100
+  storage roots --json | jq -r '.roots[] | select(.only.bytes > 1e9) | .links[]'
+
+Sizes are logical: what hard links save is not counted.";
+
+/// What to weigh.
+#[derive(Args, Debug)]
+#[command(after_help = ROOTS_EXAMPLES)]
+pub struct RootsCli {
+    /// Print a document, of all roots, instead of lines for people
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show the N heaviest roots
+    #[arg(short, value_name = "N", default_value_t = 20)]
+    pub n: usize,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl RootsCli {
+    /// Weigh them, and say what each keeps.
+    pub fn run(&self) -> Result<()> {
+        self.common.apply_color();
+        let roots = crate::roots::roots()?;
+        if self.json {
+            stage::write(&roots, &self.common)
+        } else {
+            stage::write_text(&roots.human(self.n), &self.common)
+        }
+    }
+}
+
+const MEASURE_EXAMPLES: &str = "\
+Examples:
+  storage measure                    where builds run, and where the store is
+  storage measure /mnt/fast          where builds might run
+  storage measure --store-size --json
+
+What is written is removed, also when it is interrupted.";
+
+/// What to measure.
+#[derive(Args, Debug)]
+#[command(after_help = MEASURE_EXAMPLES)]
+pub struct MeasureCli {
+    /// Measure this folder's file system instead
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+
+    /// Also say how large the store is
+    #[arg(long)]
+    pub store_size: bool,
+
+    /// Print a document instead of lines for people
+    #[arg(long)]
+    pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl MeasureCli {
+    /// Measure, and say what was found.
+    pub fn run(&self) -> Result<()> {
+        self.common.apply_color();
+        let measured = crate::measure::measure(self.folder.as_deref(), self.store_size)?;
+        if self.json {
+            stage::write(&measured, &self.common)
+        } else {
+            stage::write_text(&measured.human(), &self.common)
         }
     }
 }

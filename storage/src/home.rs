@@ -19,6 +19,9 @@ use crate::site::{ON_ROOT, Site, has_build_dir};
 /// objects of GCC take 11 GiB; most packages take far less.
 pub(crate) const BUILD_BYTES: u64 = 10 * GIB;
 
+/// What most packages take: the least that a tmpfs must have for each job.
+pub(crate) const SMALL_BUILD_BYTES: u64 = 2 * GIB;
+
 /// Where builds run, when not where they do by default.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Home {

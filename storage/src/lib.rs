@@ -16,9 +16,12 @@ pub mod cli;
 mod disk;
 mod home;
 mod links;
+pub mod measure;
 mod memory;
 mod room;
+pub mod roots;
 mod site;
+mod store_size;
 
 use anyhow::{Context, Result};
 use profile::plan::{Plan, Setting, Value};

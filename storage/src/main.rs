@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use detect::{arguments, stage};
-use storage::cli::{Cli, Command};
+use storage::cli::Cli;
 
 fn main() -> ExitCode {
     stage::exit(try_main())
@@ -12,8 +12,8 @@ fn main() -> ExitCode {
 
 fn try_main() -> Result<()> {
     let cli: Cli = arguments::parse()?;
-    if let Some(Command::Check(check)) = &cli.command {
-        return check.run();
+    if let Some(command) = &cli.command {
+        return command.run();
     }
     cli.common.apply_color();
     let plan = storage::run(stage::read(cli.input.as_deref())?)?;

@@ -13,11 +13,8 @@ use profile::plan::{Plan, Value, Workload};
 use profile::sizing::GIB;
 
 use crate::disk::named;
-use crate::home::Home;
+use crate::home::{Home, SMALL_BUILD_BYTES};
 use crate::site::{Site, own_dir, places};
-
-/// The least that a tmpfs must have for each job: what most packages take.
-const SMALL_BUILD_BYTES: u64 = 2 * GIB;
 
 /// Sizes to try: what the original design gave machines of 32 and of 16 GB, so
 /// that its bounds for smaller ones are never reached.

@@ -122,6 +122,8 @@ impl Load {
                 base_memory_bytes: None,
                 slot_memory_bytes: None,
                 width: None,
+                build_bytes: None,
+                build_files: None,
                 needs: Vec::new(),
             };
             (name(at), Cost { needs, ..if known { cost } else { unknown } })
@@ -154,6 +156,8 @@ fn recorded(derivation: &Derivation, cpus: u32, time: f64, memory: f64) -> Cost 
         base_memory_bytes: Some(bytes(base * memory)),
         slot_memory_bytes: Some(bytes(slot * memory)),
         width: Some(width),
+        build_bytes: None,
+        build_files: None,
         needs: Vec::new(),
     }
 }

@@ -15,13 +15,15 @@ use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
 use storage::check::Report;
+use storage::measure::Measured;
+use storage::roots::Roots;
 
 use crate::generated::ensure_contents;
 
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 8] = [
+    let schemas: [(&str, Schema); 10] = [
         ("caches/bench.schema.json", schema_for!(Benchmark)),
         ("caches/coverage.schema.json", schema_for!(Coverage)),
         ("caches/schema.json", schema_for!(Verified)),
@@ -29,6 +31,8 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ("detect/schema.json", schema_for!(Hardware)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
+        ("storage/measure.schema.json", schema_for!(Measured)),
+        ("storage/roots.schema.json", schema_for!(Roots)),
         ("storage/schema.json", schema_for!(Report)),
     ];
     let mut files = vec![("profile/allowed.json", stage::text(&profile::allowed::allowed())?)];

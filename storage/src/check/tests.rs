@@ -1,13 +1,19 @@
-use std::fs::{self, File, FileTimes};
-use std::time::{Duration, SystemTime};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use detect::hardware::{Disk, Hardware, Live, Media, Nix, Place};
+use detect::root::Root;
 use serde_json::json;
 
-use super::{Expected, judge, stale};
+use super::{Expected, check, judge, store};
+use crate::ancestors::{self, Manners};
 
 const GIB: u64 = 1 << 30;
-const EXPECTED: Expected = Expected { bytes: 2 * GIB, files: 1000 };
+
+fn expected() -> Expected {
+    Expected::default().given(Some(2 * GIB), Some(1000))
+}
 
 fn place(path: &str, media: Media) -> Place {
     Place {
@@ -43,7 +49,7 @@ fn machine() -> Hardware {
 fn found(change: impl FnOnce(&mut Hardware)) -> Vec<String> {
     let mut hardware = machine();
     change(&mut hardware);
-    let report = judge(&hardware, EXPECTED);
+    let report = judge(&hardware, expected());
     let lines = report.findings.iter().map(|note| format!("{:?} {}", note.level, note.id));
     lines.collect()
 }
@@ -60,7 +66,7 @@ fn build_dir(hardware: &mut Hardware) -> &mut Place {
 fn nothing_is_found_where_nothing_is_amiss() {
     assert!(found(|_| ()).is_empty());
     assert!(
-        judge(&Hardware::default(), EXPECTED).findings.is_empty(),
+        judge(&Hardware::default(), expected()).findings.is_empty(),
         "nor where nothing is known"
     );
 }
@@ -94,12 +100,14 @@ fn a_tmpfs_is_no_larger_than_memory() {
     let found = |free| {
         found(|hardware| {
             build_dir(hardware).media = Media::Memory;
-            live(hardware).memory_available_bytes = Some(free);
+            live(hardware).memory_available_bytes = Some(free - GIB);
+            live(hardware).swap_free_bytes = Some(GIB);
         })
     };
     assert_eq!(found(100 * GIB), [""; 0]);
-    assert_eq!(found(8 * GIB), ["Warning little-memory"]);
-    assert_eq!(found(GIB), ["Error little-memory"]);
+    assert_eq!(found(4 * GIB), [""; 0], "both builds fit");
+    assert_eq!(found(4 * GIB - 1), ["Warning little-memory"]);
+    assert_eq!(found(2 * GIB - 1), ["Error little-memory"]);
 }
 
 #[test]
@@ -117,6 +125,8 @@ fn a_store_that_is_far_or_may_go_is_named() {
         }]);
     });
     assert_eq!(removable, ["Warning store-removable"]);
+    let builds = found(|hardware| build_dir(hardware).media = Media::Network);
+    assert_eq!(builds, ["Warning build-dir-remote"]);
 }
 
 #[test]
@@ -131,28 +141,50 @@ fn min_free_must_be_reachable() {
     assert_eq!(found(0, 0), [""; 0], "off");
     assert_eq!(found(GIB, 3 * GIB), [""; 0]);
     assert_eq!(found(3 * GIB, 3 * GIB), ["Warning min-free-useless"]);
-    assert_eq!(found(200 * GIB, u64::MAX), ["Warning min-free-useless"]);
+    assert_eq!(found(GIB, 0), ["Warning min-free-useless"]);
+    assert_eq!(found(200 * GIB, u64::MAX), ["Warning min-free-always"]);
+    assert_eq!(found(200 * GIB, 3 * GIB), ["Warning min-free-useless"], "the less counts");
 }
 
 #[test]
-fn what_dead_builds_left_is_weighed() {
-    let folder = tempfile::tempdir().expect("folder");
-    let old = SystemTime::now() - Duration::from_secs(48 * 3600);
-    for (name, age) in [
-        ("nix-12-1", Some(old)),
-        ("nix-build-a.drv-0", Some(old)),
-        ("nix-13-1", None),
-        ("x", Some(old)),
-    ] {
-        let build = folder.path().join(name);
-        fs::create_dir(&build).expect("made");
-        fs::write(build.join("object"), [0; 3 << 10]).expect("written");
-        if let Some(age) = age {
-            let times = FileTimes::new().set_modified(age);
-            File::open(&build).and_then(|build| build.set_times(times)).expect("aged");
-        }
-    }
-    let note = stale(folder.path()).expect("a finding");
-    assert!(note.text.contains("2 directories"), "{}", note.text);
-    assert_eq!(stale(&folder.path().join("none")), None);
+fn a_limit_is_all_the_memory_there_is() {
+    let found = found(|hardware| {
+        build_dir(hardware).media = Media::Memory;
+        hardware.memory.limit_bytes = GIB.try_into().ok();
+    });
+    assert_eq!(found, ["Error little-memory"]);
+}
+
+#[test]
+fn a_captured_tree_is_not_left() {
+    let outside = tempfile::tempdir().expect("folder");
+    let tree = outside.path().join("tree");
+    fs::create_dir_all(tree.join("nix/var/nix")).expect("folders");
+    symlink(outside.path(), tree.join("nix/var/nix/builds")).expect("a link");
+    fs::create_dir_all(tree.join("store/.links")).expect("folders");
+    let report = check(Some(&tree), expected()).expect("a report");
+    let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, ["build-dir-refused"], "{:#?}", report.findings);
+
+    // Followed, the link leads to nothing in the tree.
+    let root = Root::captured(&tree).expect("root");
+    let manners = Manners { makes: false, refuses: false, exposed: true };
+    fs::create_dir(outside.path().join("closed")).expect("folder");
+    symlink("../../closed", tree.join("out")).expect("a link");
+    assert_eq!(ancestors::look(&root, Path::new("/out"), manners), []);
+    assert_eq!(store::caseless(&root, &place("/store", Media::Ssd)), None);
+}
+
+#[test]
+fn what_is_found_fits_a_terminal_and_says_what_to_do() {
+    let mut hardware = machine();
+    build_dir(&mut hardware).options = vec!["noexec".to_owned()];
+    live(&mut hardware).free_bytes.build_dir = Some(GIB);
+    let report = judge(&hardware, expected());
+    let text = report.human();
+    assert_eq!(report.errors(), 2, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert_eq!(text.matches("         → ").count(), 2, "{text}");
+    let calm = judge(&machine(), expected()).human();
+    assert!(calm.ends_with("\nNothing found that would fail.\n"), "{calm}");
 }
