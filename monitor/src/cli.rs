@@ -5,9 +5,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::ingest;
+
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor ingest build.jsonl         what a recorded stream of events says happened
+  nix build --log-format internal-json 2>&1 >&3 3>&1 | monitor ingest --json -
 ";
 
 /// What to look at; without a command, the status.
@@ -22,12 +26,20 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Say what a stream of Nix's events says happened
+    ///
+    /// Events are what Nix writes to stderr with --log-format internal-json, or to
+    /// the socket or file of json-log-path.
+    Ingest(ingest::Command),
+}
 
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {}
+        match self.command {
+            Command::Ingest(command) => command.run().map(|()| ExitCode::SUCCESS),
+        }
     }
 }
 

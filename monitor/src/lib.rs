@@ -9,4 +9,7 @@
 //! fail, it goes on.
 
 pub mod cli;
+pub mod event;
+pub mod ingest;
 pub mod recorded;
+pub mod stream;
