@@ -9,4 +9,6 @@
 //! fail, it goes on.
 
 pub mod cli;
+pub mod history;
+pub mod pname;
 pub mod recorded;
