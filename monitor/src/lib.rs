@@ -12,3 +12,5 @@ pub mod cli;
 pub mod history;
 pub mod pname;
 pub mod recorded;
+pub mod remembered;
+pub mod store;
