@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::snapshot;
+
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor snapshot                   record what happened since the last one
 ";
 
 /// What to look at; without a command, the status.
@@ -22,12 +25,20 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Record what happened since the last snapshot, as far as Nix left a trace
+    ///
+    /// Reads the logs of builds and Nix's database; for a timer.
+    Snapshot(snapshot::Command),
+}
 
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {}
+        match self.command {
+            Command::Snapshot(command) => command.run()?,
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -20,7 +20,7 @@ pub mod attempt;
 pub mod keep;
 mod place;
 pub mod reader;
-mod record;
+pub(crate) mod record;
 pub mod run;
 mod schema;
 #[cfg(test)]
@@ -55,6 +55,14 @@ impl History {
             record::run(transaction, run)?;
             Keep::default().apply(transaction, run.ended)
         })
+    }
+
+    /// What a query gives.
+    pub(crate) fn ask<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        query(&self.connection).with_context(|| self.file.display().to_string())
     }
 
     /// Change something, whole or not at all.
@@ -118,6 +126,6 @@ fn why(error: &rusqlite::Error) -> String {
 }
 
 /// A number as `SQLite` has them.
-fn integer(number: u64) -> i64 {
+pub(crate) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

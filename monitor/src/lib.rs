@@ -13,4 +13,5 @@ pub mod history;
 pub mod pname;
 pub mod recorded;
 pub mod remembered;
+pub mod snapshot;
 pub mod store;

@@ -70,7 +70,7 @@ impl Amount {
 #[serde(deny_unknown_fields)]
 pub struct Day {
     /// When the day began (UTC), in seconds since 1970.
-    pub began_timestamp_seconds: i64,
+    pub began_unix_seconds: i64,
     /// What came, by where it is from.
     pub origins: BTreeMap<Origin, Amount>,
 }
@@ -178,7 +178,7 @@ fn store(connection: &Connection, now: i64) -> rusqlite::Result<Store> {
             }
         }
     })?;
-    let day = |(day, origins)| Day { began_timestamp_seconds: day * DAY, origins };
+    let day = |(day, origins)| Day { began_unix_seconds: day * DAY, origins };
     store.days = days.into_iter().map(day).collect();
     Ok(store)
 }

@@ -24,10 +24,10 @@ pub struct Attempt {
     /// The machine it was built on; `null` for this one.
     pub machine: Option<String>,
     /// When it began, in seconds since 1970.
-    pub started_timestamp_seconds: Option<f64>,
+    pub started_unix_seconds: Option<f64>,
     /// When it ended, in seconds since 1970; where that is not known, when the
     /// command ended that had it built.
-    pub ended_timestamp_seconds: f64,
+    pub ended_unix_seconds: f64,
     /// From its start to its end.
     pub wall_seconds: Option<f64>,
     /// CPU time of all its processes.
@@ -115,8 +115,8 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         outcome: value(row, 3)?,
         reason: row.get(4)?,
         machine: row.get(5)?,
-        started_timestamp_seconds: row.get(6)?,
-        ended_timestamp_seconds: row.get(7)?,
+        started_unix_seconds: row.get(6)?,
+        ended_unix_seconds: row.get(7)?,
         wall_seconds: row.get(8)?,
         cpu_seconds: row.get(9)?,
         peak_memory_bytes: row.get::<_, Option<i64>>(10)?.and_then(|bytes| bytes.try_into().ok()),

@@ -10,7 +10,7 @@ use crate::recorded::Build;
 
 /// How far the times of a log and of events may be from each other, in seconds:
 /// the events of a busy machine arrive late.
-pub(super) const SLACK: f64 = 2.0;
+pub(crate) const SLACK: f64 = 2.0;
 
 /// Add a run, if it is not there.
 pub(super) fn run(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<()> {
@@ -107,6 +107,6 @@ fn add_build(
 }
 
 /// A value as documents have it, e.g. `cgroup`.
-fn word(value: &impl Serialize) -> Option<String> {
+pub(crate) fn word(value: &impl Serialize) -> Option<String> {
     Some(serde_json::to_value(value).ok()?.as_str()?.to_owned())
 }

@@ -44,8 +44,8 @@ fn every_kind_of_path() {
     let signed = ["a", "b"].map(|name| (name.to_owned(), amount(1, 60)));
     assert_eq!(store.signed_by, signed.into());
     let first = [(Origin::Built, amount(1, 20)), (Origin::Drv, amount(1, 10))].into();
-    assert_eq!(store.days[0], Day { began_timestamp_seconds: 0, origins: first });
-    assert_eq!((store.days.len(), store.days[1].began_timestamp_seconds), (2, 86400));
+    assert_eq!(store.days[0], Day { began_unix_seconds: 0, origins: first });
+    assert_eq!((store.days.len(), store.days[1].began_unix_seconds), (2, 86400));
     let of = |window| store.rates.iter().find(|rate| rate.window == window).expect("a rate");
     assert_eq!(of(Window::Day).hit_rate, Some(1.0), "the built path came a second before");
     assert_eq!(of(Window::All).hit_rate, Some(0.5));
