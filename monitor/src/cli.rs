@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::snapshot;
+use crate::{builds, costs, snapshot};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor builds --since 7d --slowest
+  monitor costs | profile --costs /dev/stdin hardware.json
   monitor snapshot                   record what happened since the last one
 ";
 
@@ -26,6 +28,10 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What was built, when, in what time, and how it ended
+    Builds(builds::Command),
+    /// What builds have cost, by package: for profile --costs
+    Costs(costs::Command),
     /// Record what happened since the last snapshot, as far as Nix left a trace
     ///
     /// Reads the logs of builds and Nix's database; for a timer.
@@ -36,6 +42,8 @@ impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
+            Command::Builds(command) => command.run()?,
+            Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)

@@ -8,8 +8,11 @@
 //! from, and where it cannot be had, why. A build never waits for us: when we
 //! fail, it goes on.
 
+pub mod builds;
 pub mod cli;
+pub mod costs;
 pub mod history;
+pub mod human;
 pub mod pname;
 pub mod recorded;
 pub mod remembered;

@@ -12,13 +12,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use detect::arguments::Common;
 use detect::human::count;
 use detect::root::Root;
 use detect::{nix, stage};
 
+use crate::history::reader::Reader;
 use crate::history::{History, Place};
 use crate::store;
 
@@ -114,6 +115,18 @@ pub fn take(history: &mut History, traces: &Traces, running: &Running, now: f64)
     history.write(|transaction| {
         keep::keep(transaction, traces, &logs, &changed, &packages, &state, now)
     })
+}
+
+/// The history; where none is kept yet, what there is to record.
+pub fn past(place: &Place) -> Result<Reader> {
+    let file = place.find()?;
+    if let Some(reader) = Reader::open(&file)? {
+        return Ok(reader);
+    }
+    let mut history = History::in_memory()?;
+    take(&mut history, &Traces::of_this_machine(), &Running::default(), now())
+        .with_context(|| format!("no history in {}, and nothing of Nix's", file.display()))?;
+    Ok(history.into_reader())
 }
 
 /// Seconds since 1970.
