@@ -3,11 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use detect::arguments::Common;
+use detect::stage;
+
+use crate::active::{self, table::table};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor active                     who builds what since when
 ";
 
 /// What to look at; without a command, the status.
@@ -22,12 +27,42 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Who builds what since when, with CPU time and memory
+    Active(Active),
+}
+
+/// `monitor active`.
+#[derive(Args, Debug)]
+pub struct Active {
+    /// Print the JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Active {
+    fn run(self) -> Result<()> {
+        let active = active::active();
+        self.common.apply_color();
+        self.common.tell(&active.notes);
+        if self.json {
+            return stage::write(&active, &self.common);
+        }
+        stage::write_human(&table(&active), &self.common)
+    }
+}
 
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {}
+        match self.command {
+            Command::Active(active) => active.run()?,
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

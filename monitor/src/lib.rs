@@ -8,5 +8,9 @@
 //! from, and where it cannot be had, why. A build never waits for us: when we
 //! fail, it goes on.
 
+pub mod active;
 pub mod cli;
+pub mod locks;
+pub mod processes;
 pub mod recorded;
+pub mod sample;
