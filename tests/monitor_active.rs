@@ -21,7 +21,7 @@ pub(crate) const SETUP: &str = r#"
     cp "$(command -v monitor)" /mnt/monitor
     mount --bind /mnt /tmp
     cd /tmp
-    mkdir home told
+    mkdir home told state
     chmod 0777 told
     export HOME=/tmp/home NIX_STORE_DIR=/tmp/store NIX_STATE_DIR=/tmp/state
     export NIX_LOG_DIR=/tmp/log NIX_CONF_DIR=/tmp/none NIX_DAEMON_SOCKET_PATH=/tmp/socket
@@ -41,7 +41,7 @@ max-jobs = 4"
         done
     }
     daemon() {
-        nix-daemon --daemon > daemon.log 2>&1 &
+        NIX_REMOTE=local nix-daemon --daemon > daemon.log 2>&1 &
         until_there /tmp/socket
         export NIX_REMOTE=daemon
     }
