@@ -3,13 +3,17 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use detect::arguments::Common;
+use detect::stage;
 
+use crate::active::{self, table::table};
 use crate::{builds, costs, snapshot};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor active                     who builds what since when
   monitor builds --since 7d --slowest
   monitor costs | profile --costs /dev/stdin hardware.json
   monitor snapshot                   record what happened since the last one
@@ -28,6 +32,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Who builds what since when, with CPU time and memory
+    Active(Active),
     /// What was built, when, in what time, and how it ended
     Builds(builds::Command),
     /// What builds have cost, by package: for profile --costs
@@ -38,10 +44,35 @@ pub enum Command {
     Snapshot(snapshot::Command),
 }
 
+/// `monitor active`.
+#[derive(Args, Debug)]
+pub struct Active {
+    /// Print the JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Active {
+    fn run(self) -> Result<()> {
+        let active = active::active();
+        self.common.apply_color();
+        self.common.tell(&active.notes);
+        if self.json {
+            return stage::write(&active, &self.common);
+        }
+        stage::write_human(&table(&active), &self.common)
+    }
+}
+
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
+            Command::Active(active) => active.run()?,
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::judge::{Before, Judged, judge};
+use super::judge::{Before, Judged, REGISTERING_SECONDS, is_of, judge};
 use super::logs::Log;
 use super::store_state::State;
 use super::{Taken, Traces, name};
@@ -20,6 +20,15 @@ pub(super) struct Seen {
     logs: HashMap<String, Before>,
     /// The last path.
     pub(super) last_path: i64,
+    /// Builds whose outputs may have come since.
+    pub(super) pending: Vec<Pending>,
+}
+
+/// A build whose output was not there when its log was.
+pub(super) struct Pending {
+    id: i64,
+    pub(super) drv: String,
+    ended: f64,
 }
 
 impl Seen {
@@ -36,7 +45,35 @@ pub(super) fn seen(connection: &Connection, database: &Path) -> rusqlite::Result
         Ok((row.get(0)?, Before { born: row.get(1)?, changed: row.get(2)? }))
     })?;
     let logs = logs.collect::<rusqlite::Result<_>>()?;
-    Ok(Seen { logs, last_path: last_path(connection, database)? })
+    Ok(Seen { logs, last_path: last_path(connection, database)?, pending: pending(connection)? })
+}
+
+/// The last ones: an output is registered some time after its log is done.
+fn pending(connection: &Connection) -> rusqlite::Result<Vec<Pending>> {
+    let mut query = connection.prepare(
+        "select id, drv, ended from builds where source = 'log' and outcome is null \
+         and ended > (select max(ended) from builds where source = 'log') - ?1",
+    )?;
+    let rows = query.query_map([REGISTERING_SECONDS], |row| {
+        Ok(Pending { id: row.get(0)?, drv: row.get(1)?, ended: row.get(2)? })
+    })?;
+    rows.collect()
+}
+
+/// Note which of these have an output now.
+pub(super) fn outcomes(
+    transaction: &Transaction<'_>,
+    pending: &[Pending],
+    state: &State,
+) -> rusqlite::Result<()> {
+    let mut update =
+        transaction.prepare("update builds set outcome = 'built', reason = null where id = ?1")?;
+    for build in pending {
+        if state.outputs.get(&build.drv).is_some_and(|outputs| is_of(*outputs, build.ended)) {
+            update.execute([build.id])?;
+        }
+    }
+    Ok(())
 }
 
 fn last_path(connection: &Connection, database: &Path) -> rusqlite::Result<i64> {
