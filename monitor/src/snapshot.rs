@@ -118,8 +118,20 @@ impl Traces {
 
 /// Record what is new. What is running now is left for the next time.
 pub fn take(history: &mut History, traces: &Traces, running: &Running, now: f64) -> Result<Taken> {
+    let last_path = history.ask(|connection| keep::last_path(connection, &traces.database))?;
+    record(history, traces, running, now, Some(last_path))
+}
+
+/// Record builds and, where a path is named, the paths after it.
+fn record(
+    history: &mut History,
+    traces: &Traces,
+    running: &Running,
+    now: f64,
+    last_path: Option<i64>,
+) -> Result<Taken> {
     let logs = logs::list(&traces.logs, &traces.store_dir)?;
-    let seen = history.ask(|connection| keep::seen(connection, &traces.database))?;
+    let seen = history.ask(|connection| keep::seen(connection))?;
     // What began since is not among what is running.
     let is_done = |log: &&Log| {
         judge::seconds(log.changed) < now
@@ -131,7 +143,7 @@ pub fn take(history: &mut History, traces: &Traces, running: &Running, now: f64)
     let wanted: HashSet<&str> = changed.iter().map(|log| log.drv.as_str()).chain(pending).collect();
     // What is committed while we read the logs is of use; the reverse, a log
     // whose output is not yet there, would be taken for a failure.
-    let state = store_state::read(&traces.database, &wanted, seen.last_path)?;
+    let state = store_state::read(&traces.database, &wanted, last_path)?;
     let packages = keep::packages(&changed);
     history.write(|transaction| {
         keep::outcomes(transaction, &seen.pending, &state)?;
@@ -147,7 +159,7 @@ pub fn past(place: &Place) -> Result<Reader> {
     }
     let mut history = History::in_memory()?;
     let now = now();
-    take(&mut history, &Traces::of_this_machine(), &Running::now(), now)
+    record(&mut history, &Traces::of_this_machine(), &Running::now(), now, None)
         .with_context(|| format!("no history in {}, and nothing of Nix's", file.display()))?;
     Ok(history.into_reader())
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::judge::{Before, Judged, REGISTERING_SECONDS, is_of, judge};
 use super::logs::Log;
-use super::store_state::State;
+use super::store_state::{Paths, State};
 use super::{Taken, Traces, name};
 use crate::history::integer;
 use crate::history::keep::Keep;
@@ -18,8 +18,6 @@ use crate::store::DAY;
 /// What earlier snapshots have seen.
 pub(super) struct Seen {
     logs: HashMap<String, Before>,
-    /// The last path.
-    pub(super) last_path: i64,
     /// Builds whose outputs may have come since.
     pub(super) pending: Vec<Pending>,
 }
@@ -39,13 +37,13 @@ impl Seen {
     }
 }
 
-pub(super) fn seen(connection: &Connection, database: &Path) -> rusqlite::Result<Seen> {
+pub(super) fn seen(connection: &Connection) -> rusqlite::Result<Seen> {
     let mut query = connection.prepare("select file, born, changed from logs")?;
     let logs = query.query_map([], |row| {
         Ok((row.get(0)?, Before { born: row.get(1)?, changed: row.get(2)? }))
     })?;
     let logs = logs.collect::<rusqlite::Result<_>>()?;
-    Ok(Seen { logs, last_path: last_path(connection, database)?, pending: pending(connection)? })
+    Ok(Seen { logs, pending: pending(connection)? })
 }
 
 /// The last ones: an output is registered some time after its log is done.
@@ -76,7 +74,8 @@ pub(super) fn outcomes(
     Ok(())
 }
 
-fn last_path(connection: &Connection, database: &Path) -> rusqlite::Result<i64> {
+/// The last path that was seen; -1 when none was.
+pub(super) fn last_path(connection: &Connection, database: &Path) -> rusqlite::Result<i64> {
     let query = "select last_path from stores where database = ?1";
     let found = connection.query_row(query, [name(database)], |row| row.get(0)).optional()?;
     Ok(found.unwrap_or(-1))
@@ -103,8 +102,10 @@ pub(super) fn keep(
         taken.builds += u32::from(add_log(transaction, log, package, state)?);
     }
     forget_logs(transaction, logs)?;
-    taken.paths = add_paths(transaction, &traces.database, state)?;
-    add_sample(transaction, &traces.database, state, now)?;
+    if let Some(paths) = &state.paths {
+        taken.paths = add_paths(transaction, &traces.database, paths)?;
+        add_sample(transaction, &traces.database, paths, now)?;
+    }
     Keep::default().apply(transaction, now)?;
     Ok(taken)
 }
@@ -171,16 +172,16 @@ fn forget_logs(transaction: &Transaction<'_>, logs: &[Log]) -> rusqlite::Result<
 fn add_paths(
     transaction: &Transaction<'_>,
     database: &Path,
-    state: &State,
+    found: &Paths,
 ) -> rusqlite::Result<u64> {
     let before = last_path(transaction, database)?;
-    let is_reset = before > state.registered;
-    if before != state.since && !is_reset {
+    let is_reset = before > found.registered;
+    if before != found.since && !is_reset {
         // Another snapshot was faster, and counted them.
         return Ok(0);
     }
     let mut paths = 0;
-    for ((day, origin, cache), amount) in &state.arrived {
+    for ((day, origin, cache), amount) in &found.arrived {
         paths += amount.paths;
         transaction.execute(
             "insert into arrivals (database, day, origin, cache, paths, nar_bytes) \
@@ -199,7 +200,7 @@ fn add_paths(
     transaction.execute(
         "insert into stores (database, last_path) values (?1, ?2) \
          on conflict do update set last_path = ?2",
-        params![name(database), state.registered],
+        params![name(database), found.registered],
     )?;
     Ok(paths)
 }
@@ -208,7 +209,7 @@ fn add_paths(
 fn add_sample(
     transaction: &Transaction<'_>,
     database: &Path,
-    state: &State,
+    found: &Paths,
     now: f64,
 ) -> rusqlite::Result<()> {
     #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 are few enough")]
@@ -221,9 +222,9 @@ fn add_sample(
             name(database),
             day,
             now,
-            state.registered,
-            integer(state.total.paths),
-            integer(state.total.nar_bytes),
+            found.registered,
+            integer(found.total.paths),
+            integer(found.total.nar_bytes),
         ],
     )?;
     Ok(())
