@@ -24,6 +24,8 @@ mod live;
 mod machines;
 /// What the Nix modules and the overlay are to real Nix.
 mod modules;
+/// Who builds what at the moment, by what real Nix does.
+mod monitor_active;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.

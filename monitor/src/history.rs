@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use keep::Keep;
+use reader::Reader;
 use run::Run;
 
 pub mod attempt;
@@ -47,6 +48,18 @@ impl History {
         let name = || file.display().to_string();
         let connection = open(file).with_context(name)?;
         Ok(Self { connection, file: file.to_owned() })
+    }
+
+    /// A history that nobody keeps.
+    pub(crate) fn in_memory() -> Result<Self> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::migrate(&mut connection)?;
+        Ok(Self { connection, file: PathBuf::from(":memory:") })
+    }
+
+    /// Only read it from now on.
+    pub(crate) fn into_reader(self) -> Reader {
+        Reader::Memory(self.connection)
     }
 
     /// Record a run. Recorded before, it changes nothing.

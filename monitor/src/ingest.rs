@@ -21,8 +21,6 @@ use crate::recorded::Recorded;
 use crate::stream::Stream;
 use times::Times;
 
-pub use table::seconds;
-
 /// Larger reads save no time; smaller ones cost some.
 const BUFFER_BYTES: usize = 256 << 10;
 

@@ -26,6 +26,7 @@ use crate::history::run::Run;
 use crate::history::{History, Place};
 use crate::ingest::warn_of_left_out;
 use crate::recorded::Recorded;
+use crate::sample::Sampler;
 use crate::stream::Stream;
 use child::Child;
 use screen::Screen;
@@ -37,6 +38,9 @@ const WAITING_LINES: usize = 4096;
 
 /// How often what is shown changes, and how often the command is looked at.
 const EVERY: Duration = Duration::from_millis(100);
+
+/// How often builds are looked at: what they use is low by about as much.
+const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 
 /// How long something that the command left behind may hold its stderr without a
 /// word, e.g. a connection of ssh.
@@ -70,12 +74,16 @@ impl Command {
         let began = Instant::now();
         let started = now();
         let (child, stderr) = Child::start(&command)?;
-        let settings = (!self.no_history).then(Settings::ask);
+        let watched = (!self.no_history).then(|| (Settings::ask(), Sampler::start(SAMPLE_EVERY)));
         let logs = program::shows_logs(&self.command);
         let screen = Screen::new(logs, self.quiet);
-        let (status, recorded) = watch(&child, stderr, screen, began)?;
-        if let Some(settings) = settings {
+        let (status, mut recorded) = watch(&child, stderr, screen, began)?;
+        if let Some((settings, sampler)) = watched {
             let settings = settings.hear(&self.command);
+            let mut used = sampler.finish();
+            for build in &mut recorded.builds {
+                build.usage = used.remove(&build.drv);
+            }
             let run = Run {
                 started,
                 ended: now(),

@@ -1,5 +1,7 @@
 //! Attempts to build, as the history has them.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,16 +96,27 @@ pub fn attempts(connection: &Connection, filter: &Filter) -> rusqlite::Result<Ve
     rows.collect()
 }
 
-/// The last attempts of each package that succeeded and whose time is known, so
-/// many at most: package by package, the last first.
+/// The last attempts on this machine of each package that succeeded and whose
+/// time is known, so many at most: package by package, the last first.
 pub fn last_built(connection: &Connection, most: u32) -> rusqlite::Result<Vec<Attempt>> {
     let mut query = connection.prepare(&format!(
         "select * from (select {COLUMNS}, \
          row_number() over (partition by pname order by builds.ended desc, builds.id desc) as place \
-         from {FROM} where outcome = 'built' and wall_seconds is not null) \
+         from {FROM} where outcome = 'built' and wall_seconds is not null \
+         and machine is null) \
          where place <= ?1 order by pname, place"
     ))?;
     let rows = query.query_map([most], attempt)?;
+    rows.collect()
+}
+
+/// How often each package was built here: those of `last_built` and all before.
+pub fn times_built(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u32>> {
+    let mut query = connection.prepare(
+        "select pname, count(*) from builds where outcome = 'built' \
+         and wall_seconds is not null and machine is null group by pname",
+    )?;
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
 

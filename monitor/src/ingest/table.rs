@@ -5,7 +5,11 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use detect::human::size;
 
+use crate::human::{short, time};
 use crate::recorded::{Build, Outcome, Recorded};
+
+/// Longer texts are cut.
+const LONGEST: usize = 120;
 
 /// A table of all that happened.
 pub(super) fn table(recorded: &Recorded) -> String {
@@ -48,11 +52,12 @@ pub(super) fn table(recorded: &Recorded) -> String {
 }
 
 fn row(text: &mut String, (word, style): (&str, Style), wall: Option<f64>, name: &str, more: &str) {
-    let wall = wall.map_or_else(|| "-".to_owned(), seconds);
+    let wall = wall.map_or_else(|| "-".to_owned(), time);
     // Writing to a string cannot fail.
-    let _ = write!(text, "{style}{word:<9}{style:#} {wall:>9}  {name}");
-    text.push_str(if more.is_empty() { "" } else { "  " });
-    text.push_str(more);
+    let _ = write!(text, "{style}{word:<9}{style:#} {wall:>10}  {}", short(name, LONGEST));
+    if !more.is_empty() {
+        let _ = write!(text, "  {}", short(more, LONGEST));
+    }
     text.push('\n');
 }
 
@@ -76,37 +81,8 @@ fn details(build: &Build) -> String {
             .filter_map(|phase| Some((phase.name.as_str(), phase.wall_seconds?)))
             .collect();
         phases.sort_by(|one, other| other.1.total_cmp(&one.1));
-        let longest =
-            phases.iter().take(2).map(|(name, wall)| format!("{name} {}", seconds(*wall)));
+        let longest = phases.iter().take(2).map(|(name, wall)| format!("{name} {}", time(*wall)));
         parts.extend(longest);
     }
     parts.join(", ")
-}
-
-/// A time as people say it: `0.42 s`, `3.2 s`, `1 min 5 s`, `2 h 3 min`.
-pub fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 {
-        return format!("{seconds:.2} s");
-    }
-    if seconds < 60.0 {
-        return format!("{seconds:.1} s");
-    }
-    // A time that is this long was never negative, nor longer than a u64 holds.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
-    let whole = seconds.round() as u64;
-    match (whole / 3600, whole / 60 % 60, whole % 60) {
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::seconds;
-
-    #[test]
-    fn times_are_as_people_say_them() {
-        let said = [0.004, 0.42, 3.21, 59.94, 65.0, 7385.0].map(seconds);
-        assert_eq!(said, ["0.00 s", "0.42 s", "3.2 s", "59.9 s", "1 min 5 s", "2 h 3 min"]);
-    }
 }

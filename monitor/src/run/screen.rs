@@ -8,7 +8,7 @@ use std::time::Duration;
 use detect::human::size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::ingest::seconds;
+use crate::human::time;
 use crate::recorded::{Build, Outcome, Recorded};
 use crate::stream::{Change, name, plain};
 
@@ -129,7 +129,7 @@ impl Screen {
             if !self.quiet {
                 let wall = build
                     .wall_seconds
-                    .map_or_else(String::new, |wall| format!(" in {}", seconds(wall)));
+                    .map_or_else(String::new, |wall| format!(" in {}", time(wall)));
                 self.print(&format!("built {}{wall}", build.name));
             }
         }
@@ -178,7 +178,7 @@ impl Screen {
         parts.extend(self.building.iter().map(|building| {
             let phase =
                 building.phase.as_deref().map_or_else(String::new, |name| format!(" {name}"));
-            format!("{}{phase} {}", building.name, seconds((at - building.began).max(0.0)))
+            format!("{}{phase} {}", building.name, time((at - building.began).max(0.0)))
         }));
         self.bar.set_message(parts.join(", "));
     }
@@ -202,7 +202,7 @@ impl Screen {
             parts.push(format!("{} fetched ({bytes})", recorded.substitutions.len()));
         }
         if !parts.is_empty() && !self.quiet {
-            self.print(&format!("{} in {}", parts.join(", "), seconds(wall)));
+            self.print(&format!("{} in {}", parts.join(", "), time(wall)));
         }
     }
 }
