@@ -14,7 +14,7 @@ use std::io::BufReader;
 use std::process::{ChildStderr, ExitCode};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -27,6 +27,7 @@ use crate::history::{History, Place};
 use crate::ingest::warn_of_left_out;
 use crate::recorded::Recorded;
 use crate::sample::Sampler;
+use crate::snapshot::now;
 use crate::stream::Stream;
 use child::Child;
 use screen::Screen;
@@ -94,22 +95,13 @@ impl Command {
                 cores: settings.cores,
                 recorded,
             };
-            if let Err(error) = remember(&self.place, &run) {
+            let kept = self.place.find().and_then(|file| History::open(&file)?.record(&run));
+            if let Err(error) = kept {
                 say(&format!("{}: warning: not remembered: {}", tool(), reason(&error)));
             }
         }
         Ok(ExitCode::from(child::code(status)))
     }
-}
-
-/// Keep a run in the history.
-pub(crate) fn remember(place: &Place, run: &Run) -> Result<()> {
-    History::open(&place.find()?)?.record(run)
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// A line, and when it came.

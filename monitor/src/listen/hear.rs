@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::history::run::Run;
 use crate::human::time;
 use crate::recorded::{Build, Outcome, Recorded};
-use crate::run::now;
+use crate::snapshot::now;
 use crate::stream::{Change, Stream};
 
 /// What to do with what is heard.
