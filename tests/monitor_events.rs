@@ -206,13 +206,14 @@ in rec {
 /// cache in `$SERVED`, which the test serves.
 const SETUP: &str = r#"
     mount -t tmpfs -o mode=0755 none /mnt
+    mkdir /mnt/home /mnt/ours
+    cp "$(command -v monitor)" /mnt/ours
     mount --bind /mnt /tmp
     cd /tmp
-    mkdir home
     mkdir -m 1777 clock
     export HOME=/tmp/home XDG_STATE_HOME=/tmp/history NIX_STORE_DIR=/tmp/store
     export NIX_STATE_DIR=/tmp/state NIX_LOG_DIR=/tmp/log NIX_CONF_DIR=/tmp/none
-    export PATH=$NIX:$OURS:/usr/sbin:/usr/bin:/sbin:/bin
+    export PATH=$NIX:/tmp/ours:/usr/sbin:/usr/bin:/sbin:/bin
     common='build-users-group = nixbld
 sandbox = false
 max-jobs = 4
@@ -232,7 +233,6 @@ substitute = false"
 fn run(nix: &RealNix, folder: &Path, cache: &Cache, script: &str) -> Option<Output> {
     let variables = [
         ("NIX", nix.bin.display().to_string()),
-        ("OURS", crate::tools::binaries().display().to_string()),
         ("SERVED", folder.display().to_string()),
         ("URL", cache.url.clone()),
         ("GRAPH", GRAPH.to_owned()),
