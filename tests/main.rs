@@ -24,6 +24,10 @@ mod live;
 mod machines;
 /// What the Nix modules and the overlay are to real Nix.
 mod modules;
+/// Who builds what at the moment, by what real Nix does.
+mod monitor_active;
+/// What Nix did, by its events: recorded ones, and those of real Nix.
+mod monitor_events;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.

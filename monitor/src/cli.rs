@@ -3,11 +3,24 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use detect::arguments::Common;
+use detect::stage;
+
+use crate::active::{self, table::table};
+use crate::{builds, costs, ingest, listen, run, snapshot, trace};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor run -- nix build nixpkgs#hello   build, watch, and remember it
+  monitor ingest build.jsonl         what a recorded stream of events says happened
+  monitor active                     who builds what since when
+  monitor builds --since 7d --slowest
+  monitor costs | profile --costs /dev/stdin hardware.json
+  monitor trace -o trace.json build.jsonl   and when, for ui.perfetto.dev
+  monitor listen /run/nixpace/nix.sock   hear every build, by json-log-path
+  monitor snapshot                   record what happened since the last one
 ";
 
 /// What to look at; without a command, the status.
@@ -22,12 +35,73 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Run a command of Nix, show how far it is, and remember what it did
+    ///
+    /// Exits with what the command exits with.
+    Run(run::Command),
+    /// Say what a stream of Nix's events says happened
+    ///
+    /// Events are what Nix writes to stderr with --log-format internal-json, or to
+    /// the socket or file of json-log-path.
+    Ingest(ingest::Command),
+    /// Draw a recorded stream of events as a timeline, for Perfetto or chrome://tracing
+    Trace(trace::Command),
+    /// Hear every build of this machine, by the socket of json-log-path
+    ///
+    /// For Nix 2.30 or later: `json-log-path = SOCKET` in the daemon's nix.conf. Nix
+    /// waits for who hears it: never stop this program (SIGSTOP) while it builds.
+    Listen(listen::Command),
+    /// Who builds what since when, with CPU time and memory
+    Active(Active),
+    /// What was built, when, in what time, and how it ended
+    Builds(builds::Command),
+    /// What builds have cost, by package: for profile --costs
+    Costs(costs::Command),
+    /// Record what happened since the last snapshot, as far as Nix left a trace
+    ///
+    /// Reads the logs of builds and Nix's database; for a timer.
+    Snapshot(snapshot::Command),
+}
+
+/// `monitor active`.
+#[derive(Args, Debug)]
+pub struct Active {
+    /// Print the JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Active {
+    fn run(self) -> Result<()> {
+        let active = active::active();
+        self.common.apply_color();
+        self.common.tell(&active.notes);
+        if self.json {
+            return stage::write(&active, &self.common);
+        }
+        stage::write_human(&table(&active), &self.common)
+    }
+}
 
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {}
+        match self.command {
+            Command::Run(command) => return command.run(),
+            Command::Ingest(command) => command.run()?,
+            Command::Trace(command) => command.run()?,
+            Command::Listen(command) => command.run()?,
+            Command::Active(active) => active.run()?,
+            Command::Builds(command) => command.run()?,
+            Command::Costs(command) => command.run()?,
+            Command::Snapshot(command) => command.run()?,
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -8,5 +8,23 @@
 //! from, and where it cannot be had, why. A build never waits for us: when we
 //! fail, it goes on.
 
+pub mod active;
+pub mod builds;
 pub mod cli;
+pub mod costs;
+pub mod event;
+pub mod history;
+pub mod human;
+pub mod ingest;
+pub mod listen;
+pub mod locks;
+pub mod pname;
+pub mod processes;
 pub mod recorded;
+pub mod remembered;
+pub mod run;
+pub mod sample;
+pub mod snapshot;
+pub mod store;
+pub mod stream;
+pub mod trace;

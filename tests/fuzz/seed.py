@@ -264,8 +264,38 @@ def settings(plan):
             yield copy
 
 
+def events():
+    """A short stream of each kind of event, with and without parents."""
+    drv = "/nix/store/" + "0" * 32 + "-a-1.0.drv"
+    for parents in (True, False):
+        def start(number, kind, *fields, parent=0, text=""):
+            event = {"action": "start", "fields": list(fields), "id": number, "level": 3}
+            return event | ({"parent": parent} if parents else {}) | {"text": text, "type": kind}
+
+        def result(number, kind, *fields):
+            return {"action": "result", "fields": list(fields), "id": number, "type": kind}
+
+        path, cache = "/nix/store/" + "1" * 32 + "-b", "http://c"
+        wait = f"waiting for a free build user ID for '{drv}'"
+        lines = [
+            start(1, 104), start(2, 103), start(3, 111, text=wait), {"action": "stop", "id": 3},
+            start(4, 105, drv, "", 1, 1), result(4, 104, "buildPhase"), result(4, 101, "line"),
+            start(5, 108, path, cache), start(6, 100, path, cache, "local", parent=5),
+            start(7, 101, "http://c/nar/b", parent=6), result(7, 105, 7, 9, 0, 0),
+            result(6, 105, 20, 30, 0, 0), {"action": "stop", "id": 7}, {"action": "stop", "id": 6},
+            {"action": "stop", "id": 5}, result(2, 105, 1, 1, 0, 0), result(1, 105, 1, 2, 0, 1),
+            {"action": "msg", "level": 0, "msg": f"error: builder for '{drv}' failed with exit code 3"},
+            {"action": "msg", "level": 0,
+             "msg": f"error: Cannot build '{drv}'.\n       Reason: builder failed.\n"},
+            {"action": "stop", "id": 4},
+        ]  # fmt: skip
+        yield "".join("@nix " + json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+
+
 def main():
     paths = tree_paths()
+    for text in events():
+        write("events", text)
     for first, texts in PROC.items():
         for text in texts:
             write("proc", first + text)
@@ -295,6 +325,9 @@ def main():
 
     for file in [file for folder in shared for file in folder.glob("narinfo*/*.narinfo")]:
         write("narinfo", file.read_bytes()[:8000])
+
+    for file in [file for folder in shared for file in folder.glob("nixlogs/*/*.jsonl")]:
+        write("events", file.read_bytes()[:8000])
 
     minimal = {"version": 1, "cpu": {}, "memory": {}, "network": {}, "environment": {}}
     minimal["storage"] = {}

@@ -11,6 +11,8 @@ use caches::why::Why;
 use detect::hardware::Hardware;
 use detect::report::Hint;
 use detect::stage;
+use monitor::active::Active;
+use monitor::recorded::Recorded;
 use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
@@ -23,12 +25,14 @@ use crate::generated::ensure_contents;
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 10] = [
+    let schemas = [
         ("caches/bench.schema.json", schema_for!(Benchmark)),
         ("caches/coverage.schema.json", schema_for!(Coverage)),
         ("caches/schema.json", schema_for!(Verified)),
         ("caches/why.schema.json", schema_for!(Why)),
         ("detect/schema.json", schema_for!(Hardware)),
+        ("monitor/active.schema.json", schema_for!(Active)),
+        ("monitor/schema.json", schema_for!(Recorded)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
         ("storage/measure.schema.json", schema_for!(Measured)),
