@@ -8,11 +8,12 @@ use detect::arguments::Common;
 use detect::stage;
 
 use crate::active::{self, table::table};
-use crate::{builds, costs, snapshot};
+use crate::{builds, costs, snapshot, status};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor --plan plan.json           the same, and where it is set otherwise
   monitor active                     who builds what since when
   monitor builds --since 7d --slowest
   monitor costs | profile --costs /dev/stdin hardware.json
@@ -26,7 +27,11 @@ Examples:
 pub struct Cli {
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub status: status::Command,
 }
 
 /// What to do.
@@ -42,6 +47,8 @@ pub enum Command {
     ///
     /// Reads the logs of builds and Nix's database; for a timer.
     Snapshot(snapshot::Command),
+    /// What Nix is set to, has done and is doing (the default)
+    Status(status::Command),
 }
 
 /// `monitor active`.
@@ -71,11 +78,12 @@ impl Active {
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {
+        match self.command.unwrap_or(Command::Status(self.status)) {
             Command::Active(active) => active.run()?,
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
+            Command::Status(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

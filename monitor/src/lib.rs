@@ -21,4 +21,5 @@ pub mod recorded;
 pub mod remembered;
 pub mod sample;
 pub mod snapshot;
+pub mod status;
 pub mod store;
