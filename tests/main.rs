@@ -26,6 +26,8 @@ mod machines;
 mod modules;
 /// Who builds what at the moment, by what real Nix does.
 mod monitor_active;
+/// What is recorded of what Nix did, on real Nix, and through every kind of end.
+mod monitor_record;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.
