@@ -28,6 +28,8 @@ mod modules;
 mod monitor_active;
 /// What Nix did, by its events: recorded ones, and those of real Nix.
 mod monitor_events;
+/// What is recorded of what Nix did, on real Nix, and through every kind of end.
+mod monitor_record;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.

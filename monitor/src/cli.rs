@@ -8,13 +8,14 @@ use detect::arguments::Common;
 use detect::stage;
 
 use crate::active::{self, table::table};
-use crate::{builds, costs, ingest, listen, run, snapshot, trace};
+use crate::{builds, costs, ingest, listen, run, snapshot, status, trace};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
   monitor run -- nix build nixpkgs#hello   build, watch, and remember it
   monitor ingest build.jsonl         what a recorded stream of events says happened
+  monitor --plan plan.json           the same, and where it is set otherwise
   monitor active                     who builds what since when
   monitor builds --since 7d --slowest
   monitor costs | profile --costs /dev/stdin hardware.json
@@ -30,7 +31,11 @@ Examples:
 pub struct Cli {
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub status: status::Command,
 }
 
 /// What to do.
@@ -62,6 +67,8 @@ pub enum Command {
     ///
     /// Reads the logs of builds and Nix's database; for a timer.
     Snapshot(snapshot::Command),
+    /// What Nix is set to, has done and is doing (the default)
+    Status(status::Command),
 }
 
 /// `monitor active`.
@@ -91,7 +98,7 @@ impl Active {
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {
+        match self.command.unwrap_or(Command::Status(self.status)) {
             Command::Run(command) => return command.run(),
             Command::Ingest(command) => command.run()?,
             Command::Trace(command) => command.run()?,
@@ -100,6 +107,7 @@ impl Cli {
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
+            Command::Status(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -25,6 +25,7 @@ pub mod remembered;
 pub mod run;
 pub mod sample;
 pub mod snapshot;
+pub mod status;
 pub mod store;
 pub mod stream;
 pub mod trace;

@@ -12,7 +12,9 @@ use detect::hardware::Hardware;
 use detect::report::Hint;
 use detect::stage;
 use monitor::active::Active;
+use monitor::builds::Builds;
 use monitor::recorded::Recorded;
+use monitor::status::Status;
 use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
@@ -33,6 +35,8 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ("detect/schema.json", schema_for!(Hardware)),
         ("monitor/active.schema.json", schema_for!(Active)),
         ("monitor/schema.json", schema_for!(Recorded)),
+        ("monitor/builds.schema.json", schema_for!(Builds)),
+        ("monitor/status.schema.json", schema_for!(Status)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
         ("storage/measure.schema.json", schema_for!(Measured)),
