@@ -10,6 +10,7 @@
 
 pub mod active;
 pub mod cli;
+pub mod guard;
 pub mod locks;
 pub mod processes;
 pub mod recorded;
