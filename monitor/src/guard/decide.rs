@@ -176,14 +176,17 @@ impl Guard {
         let is_short = is_above(moment, self.marks.high)
             || self.states.values().any(|state| matches!(state, State::Frozen(_)));
         let mut taken = 0_u64;
-        // What the first that does not fit will need, with all that run and are
-        // younger: they must not be in its way when all that are older are gone.
-        let mut kept: Option<u64> = None;
+        // The most that one which does not fit will need together with all that
+        // run and are younger: they must not be in its way once it is the oldest.
+        let mut kept = 0_u64;
         for build in builds {
             let need = need(build);
             let state = self.states.get(&build.id).copied();
             let is_in = match state {
-                Some(State::Running(_)) => true,
+                Some(State::Running(_)) => {
+                    taken = taken.saturating_add(need);
+                    continue;
+                }
                 Some(State::Frozen(_)) => {
                     taken = taken.saturating_add(build.memory_bytes);
                     continue;
@@ -191,7 +194,7 @@ impl Guard {
                 Some(State::Held(_)) | None => {
                     let all = taken_by_later(builds, build.id, &self.states);
                     let fits = taken.saturating_add(need).saturating_add(all) <= total
-                        && kept.is_none_or(|kept| kept.saturating_add(need) <= total);
+                        && (kept == 0 || kept.saturating_add(need) <= total);
                     let waited = match state {
                         Some(State::Held(since)) => moment.now.saturating_sub(since),
                         _ => Duration::ZERO,
@@ -202,10 +205,11 @@ impl Guard {
             };
             if is_in {
                 taken = taken.saturating_add(need);
-                kept = kept.map(|kept| kept.saturating_add(need));
+                kept = if kept == 0 { 0 } else { kept.saturating_add(need) };
                 self.run(build.id, moment.now, actions);
             } else {
-                kept.get_or_insert(need);
+                kept =
+                    kept.max(need.saturating_add(taken_by_later(builds, build.id, &self.states)));
                 if state.is_none() {
                     self.states.insert(build.id, State::Held(moment.now));
                     actions.push(Action::Hold(build.id));
