@@ -8,11 +8,13 @@ use detect::arguments::Common;
 use detect::stage;
 
 use crate::active::{self, table::table};
+use crate::guard;
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
   monitor active                     who builds what since when
+  monitor guard --costs costs.json   keep builds within memory
 ";
 
 /// What to look at; without a command, the status.
@@ -30,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Who builds what since when, with CPU time and memory
     Active(Active),
+    /// Keep builds within memory: hold those that would not fit, until they do
+    Guard(guard::Options),
 }
 
 /// `monitor active`.
@@ -61,6 +65,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Active(active) => active.run()?,
+            Command::Guard(guard) => guard.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

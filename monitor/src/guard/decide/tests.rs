@@ -114,8 +114,11 @@ fn whom_nix_would_end_is_let_in() {
     assert_eq!(guard.decide(&now), [Action::Run(id(2))]);
 }
 
+/// Time that passes, what else takes memory, and builds: age, memory, prediction.
+type Step = (u64, u64, Vec<(u32, u64, u64)>);
+
 /// What happens between two looks: some time passes, builds come, grow and go.
-fn steps() -> impl Strategy<Value = Vec<(u64, u64, Vec<(u32, u64, u64)>)>> {
+fn steps() -> impl Strategy<Value = Vec<Step>> {
     let build = (0..12_u32, 0..700_u64, 0..1200_u64);
     prop::collection::vec((1..40_000_u64, 0..300_u64, prop::collection::vec(build, 0..8)), 1..30)
 }
