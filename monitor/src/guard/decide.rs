@@ -56,6 +56,9 @@ pub struct Seen {
     pub memory_bytes: u64,
     /// The most that it is predicted to use.
     pub predicted_bytes: u64,
+    /// Whether it had been running before anybody looked: it is too late to
+    /// hold it.
+    pub has_begun: bool,
 }
 
 /// All that matters at a moment.
@@ -187,6 +190,7 @@ impl Guard {
                     taken = taken.saturating_add(need);
                     continue;
                 }
+                None if build.has_begun => true,
                 Some(State::Frozen(_)) => {
                     taken = taken.saturating_add(build.memory_bytes);
                     continue;

@@ -21,7 +21,7 @@ use super::stop::{Stopped, thaw};
 
 /// How long a worker that has stopped something may be silent: it speaks twenty
 /// times a second.
-const SILENCE: Duration = Duration::from_millis(1200);
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What the worker is called, so that who ends the one by its name does not end
 /// the other.

@@ -39,6 +39,9 @@ const EAGER: Duration = Duration::from_millis(10);
 /// How long after a build user was locked its builder may take to begin.
 const BEGINNING: Duration = Duration::from_millis(300);
 
+/// Seconds after which a build that is seen for the first time is left alone.
+const BEGUN: f64 = 2.0;
+
 /// What is known of a build for as long as it runs.
 struct Known {
     name: String,
@@ -191,7 +194,8 @@ impl Worker {
             if let Some(id) = self.know(build) {
                 let peak = self.known.get(&id).map_or(0, |known| known.peak_bytes);
                 let memory_bytes = build.memory_bytes.unwrap_or(0);
-                seen.push(Seen { id, memory_bytes, predicted_bytes: peak });
+                let has_begun = build.running_seconds.is_some_and(|time| time > BEGUN);
+                seen.push(Seen { id, memory_bytes, predicted_bytes: peak, has_begun });
             }
         }
         self.known.retain(|id, _| seen.iter().any(|build| build.id == *id));

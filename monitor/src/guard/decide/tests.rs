@@ -13,7 +13,7 @@ fn id(age: u32) -> Id {
 }
 
 fn seen(age: u32, memory_bytes: u64, predicted_bytes: u64) -> Seen {
-    Seen { id: id(age), memory_bytes, predicted_bytes }
+    Seen { id: id(age), memory_bytes, predicted_bytes, has_begun: false }
 }
 
 fn moment(milliseconds: u64, builds: &[Seen]) -> Moment {
@@ -50,6 +50,13 @@ fn the_oldest_runs_whatever_it_needs() {
         guard.decide(&moment(9, &[seen(1, 990, 5000), seen(2, 1, 1)])),
         [Action::Hold(id(2))]
     );
+}
+
+#[test]
+fn what_ran_before_is_not_held() {
+    let mut guard = Guard::new(MARKS);
+    let (old, begun) = (seen(1, 10, 500), Seen { has_begun: true, ..seen(2, 10, 400) });
+    assert_eq!(guard.decide(&moment(0, &[old, begun, seen(3, 10, 1)])), [Action::Hold(id(3))]);
 }
 
 #[test]
