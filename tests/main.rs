@@ -26,6 +26,8 @@ mod machines;
 mod modules;
 /// Who builds what at the moment, by what real Nix does.
 mod monitor_active;
+/// Builds within their memory, and nothing that stays stopped.
+mod monitor_guard;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.
