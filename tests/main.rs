@@ -28,6 +28,8 @@ mod modules;
 mod monitor_active;
 /// What Nix did, by its events: recorded ones, and those of real Nix.
 mod monitor_events;
+/// Builds within their memory, and nothing that stays stopped.
+mod monitor_guard;
 /// What is recorded of what Nix did, on real Nix, and through every kind of end.
 mod monitor_record;
 /// What we render, every supported Nix reads.

@@ -8,7 +8,7 @@ use detect::arguments::Common;
 use detect::stage;
 
 use crate::active::{self, table::table};
-use crate::{builds, costs, ingest, listen, run, snapshot, status, trace};
+use crate::{builds, costs, guard, ingest, listen, run, snapshot, status, trace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +22,7 @@ Examples:
   monitor trace -o trace.json build.jsonl   and when, for ui.perfetto.dev
   monitor listen /run/nixpace/nix.sock   hear every build, by json-log-path
   monitor snapshot                   record what happened since the last one
+  monitor guard --costs costs.json   keep builds within memory
 ";
 
 /// What to look at; without a command, the status.
@@ -69,6 +70,8 @@ pub enum Command {
     Snapshot(snapshot::Command),
     /// What Nix is set to, has done and is doing (the default)
     Status(status::Command),
+    /// Keep builds within memory: hold those that would not fit, until they do
+    Guard(guard::Options),
 }
 
 /// `monitor active`.
@@ -108,6 +111,7 @@ impl Cli {
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
             Command::Status(command) => command.run()?,
+            Command::Guard(guard) => guard.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

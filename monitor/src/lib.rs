@@ -13,6 +13,7 @@ pub mod builds;
 pub mod cli;
 pub mod costs;
 pub mod event;
+pub mod guard;
 pub mod history;
 pub mod human;
 pub mod ingest;

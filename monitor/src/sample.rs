@@ -99,7 +99,7 @@ impl Tally {
 }
 
 /// Where groups of version 2 are, if anywhere.
-fn groups() -> Option<PathBuf> {
+pub(crate) fn groups() -> Option<PathBuf> {
     let mounts = mount::mounts(&Root::live());
     mounts.into_iter().find(|mount| mount.filesystem == "cgroup2").map(|mount| mount.mount_point)
 }

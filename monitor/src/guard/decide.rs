@@ -1,0 +1,274 @@
+//! Which builds run: a state, what is seen, and what follows.
+//!
+//! Builds are let in by what they are predicted to need, in the order of their
+//! age; freezing what runs comes last, since what is frozen keeps its memory.
+//!
+//! **Invariant:** whenever there are builds the oldest of them runs, so that
+//! something always ends. Nothing that runs is stopped below the high mark, but
+//! to give another its turn.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between two freezes, and between two thaws: what the one changes must show
+/// before the next.
+pub const SETTLE: Duration = Duration::from_millis(300);
+
+/// How long a build runs at least once it was thawed.
+pub const RUN: Duration = Duration::from_secs(2);
+
+/// How long a build stays frozen while another one that could be is not.
+pub const TURN: Duration = Duration::from_secs(30);
+
+/// The share of memory above which there is no time to wait for anything.
+const CRITICAL: f64 = 0.95;
+
+/// A prediction that was passed is a bad one: so much more is expected.
+const GROWTH: f64 = 1.25;
+
+/// The shares of memory at which things happen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Marks {
+    /// Above it builds are frozen.
+    pub high: f64,
+    /// Below it they are thawed.
+    pub low: f64,
+    /// What all predictions together may take.
+    pub admit: f64,
+}
+
+/// A build, for as long as it runs: its user, who builds one thing at a time,
+/// and when its first process started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// When it started, in ticks: the order of age.
+    pub started_ticks: u64,
+    /// The build user's number.
+    pub user: u32,
+}
+
+/// A build at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which.
+    pub id: Id,
+    /// What it uses.
+    pub memory_bytes: u64,
+    /// The most that it is predicted to use.
+    pub predicted_bytes: u64,
+    /// Whether it had been running before anybody looked: it is too late to
+    /// hold it.
+    pub has_begun: bool,
+}
+
+/// All that matters at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Since some fixed moment.
+    pub now: Duration,
+    /// Memory there is.
+    pub limit_bytes: u64,
+    /// Memory that is used, by builds and all else.
+    pub used_bytes: u64,
+    /// The builds.
+    pub builds: Vec<Seen>,
+    /// How long Nix lets a build be silent, or run, if that is bounded.
+    pub patience: Option<Duration>,
+}
+
+/// What to do with a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Stop it before it has begun: it would not fit.
+    Hold(Id),
+    /// Stop it in the middle: memory is short.
+    Freeze(Id),
+    /// Let it run.
+    Run(Id),
+}
+
+/// What a build does, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits to begin.
+    Held(Duration),
+    /// It runs; since it was thawed, if ever.
+    Running(Option<Duration>),
+    /// It was stopped in the middle.
+    Frozen(Duration),
+}
+
+/// The builds, and what each does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guard {
+    marks: Marks,
+    states: BTreeMap<Id, State>,
+    changed: Option<Duration>,
+}
+
+impl Guard {
+    /// Nothing is known yet.
+    pub fn new(marks: Marks) -> Self {
+        Self { marks, states: BTreeMap::new(), changed: None }
+    }
+
+    /// What each build does.
+    pub fn states(&self) -> &BTreeMap<Id, State> {
+        &self.states
+    }
+
+    /// What follows from a moment.
+    pub fn decide(&mut self, moment: &Moment) -> Vec<Action> {
+        let mut builds = moment.builds.clone();
+        builds.sort_unstable_by_key(|build| build.id);
+        self.states.retain(|id, _| builds.iter().any(|build| build.id == *id));
+        let mut actions = Vec::new();
+        if let Some(oldest) = builds.first() {
+            self.run(oldest.id, moment.now, &mut actions);
+        }
+        self.keep_below(moment, &builds, &mut actions);
+        self.admit(moment, &builds, &mut actions);
+        actions
+    }
+
+    /// Freeze and thaw: the last resort.
+    fn keep_below(&mut self, moment: &Moment, builds: &[Seen], actions: &mut Vec<Action>) {
+        let now = moment.now;
+        let has_settled = self.changed.is_none_or(|at| now.saturating_sub(at) >= SETTLE);
+        let is_critical = is_above(moment, CRITICAL);
+        let mut frozen: Vec<(Duration, Id)> = Vec::new();
+        for build in builds {
+            if let Some(State::Frozen(since)) = self.states.get(&build.id) {
+                frozen.push((*since, build.id));
+            }
+        }
+        frozen.sort_unstable();
+        let runs_long = |state: &State| match state {
+            State::Running(Some(since)) => is_critical || now.saturating_sub(*since) >= RUN,
+            State::Running(None) => true,
+            _ => false,
+        };
+        let others = builds.iter().skip(1).map(|build| build.id);
+        let youngest = others.rev().find(|id| self.states.get(id).is_some_and(runs_long));
+        let first_frozen = frozen.first().copied();
+        if is_above(moment, self.marks.high) {
+            let waits_long = |since| now.saturating_sub(since) >= TURN;
+            match (youngest, first_frozen) {
+                (Some(id), Some((since, first))) if waits_long(since) => {
+                    self.freeze(id, now, actions);
+                    self.run(first, now, actions);
+                }
+                (Some(id), _) if has_settled || is_critical => self.freeze(id, now, actions),
+                _ => {}
+            }
+        } else if let Some((since, first)) = first_frozen {
+            let has_room = !is_above(moment, self.marks.low);
+            // Between the marks it stays as it is, but not for ever.
+            if (has_room && has_settled) || now.saturating_sub(since) >= TURN {
+                self.changed = Some(now);
+                self.run(first, now, actions);
+            }
+        }
+    }
+
+    /// Let in what fits, the oldest first.
+    fn admit(&mut self, moment: &Moment, builds: &[Seen], actions: &mut Vec<Action>) {
+        let of_builds = builds.iter().map(|build| build.memory_bytes).fold(0, u64::saturating_add);
+        let others = moment.used_bytes.saturating_sub(of_builds);
+        let total = share(moment.limit_bytes, self.marks.admit).saturating_sub(others);
+        let is_short = is_above(moment, self.marks.high)
+            || self.states.values().any(|state| matches!(state, State::Frozen(_)));
+        let mut taken = 0_u64;
+        // The most that one which does not fit will need together with all that
+        // run and are younger: they must not be in its way once it is the oldest.
+        let mut kept = 0_u64;
+        for build in builds {
+            let need = need(build);
+            let state = self.states.get(&build.id).copied();
+            let is_in = match state {
+                Some(State::Running(_)) => {
+                    taken = taken.saturating_add(need);
+                    continue;
+                }
+                None if build.has_begun => true,
+                Some(State::Frozen(_)) => {
+                    taken = taken.saturating_add(build.memory_bytes);
+                    continue;
+                }
+                Some(State::Held(_)) | None => {
+                    let all = taken_by_later(builds, build.id, &self.states);
+                    let fits = taken.saturating_add(need).saturating_add(all) <= total
+                        && (kept == 0 || kept.saturating_add(need) <= total);
+                    let waited = match state {
+                        Some(State::Held(since)) => moment.now.saturating_sub(since),
+                        _ => Duration::ZERO,
+                    };
+                    let is_late = moment.patience.is_some_and(|patience| waited >= patience / 2);
+                    (fits && !is_short) || (is_late && !is_above(moment, self.marks.high))
+                }
+            };
+            if is_in {
+                taken = taken.saturating_add(need);
+                kept = if kept == 0 { 0 } else { kept.saturating_add(need) };
+                self.run(build.id, moment.now, actions);
+            } else {
+                kept =
+                    kept.max(need.saturating_add(taken_by_later(builds, build.id, &self.states)));
+                if state.is_none() {
+                    self.states.insert(build.id, State::Held(moment.now));
+                    actions.push(Action::Hold(build.id));
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, id: Id, now: Duration, actions: &mut Vec<Action>) {
+        let since = match self.states.get(&id) {
+            Some(State::Running(_)) => return,
+            Some(State::Held(_) | State::Frozen(_)) => {
+                actions.push(Action::Run(id));
+                Some(now)
+            }
+            None => None,
+        };
+        self.states.insert(id, State::Running(since));
+    }
+
+    fn freeze(&mut self, id: Id, now: Duration, actions: &mut Vec<Action>) {
+        self.changed = Some(now);
+        self.states.insert(id, State::Frozen(now));
+        actions.push(Action::Freeze(id));
+    }
+}
+
+/// The most that a build is expected to use by now.
+fn need(build: &Seen) -> u64 {
+    if build.memory_bytes > build.predicted_bytes {
+        return share(build.memory_bytes, GROWTH);
+    }
+    build.predicted_bytes
+}
+
+/// What those that run and are younger than a build will need.
+fn taken_by_later(builds: &[Seen], id: Id, states: &BTreeMap<Id, State>) -> u64 {
+    let later = builds.iter().filter(|build| build.id > id);
+    let runs = |build: &&Seen| matches!(states.get(&build.id), Some(State::Running(_)));
+    later.filter(runs).map(need).fold(0, u64::saturating_add)
+}
+
+fn is_above(moment: &Moment, mark: f64) -> bool {
+    moment.used_bytes > share(moment.limit_bytes, mark)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "never below 0, what is above the range becomes its end, and a byte is no matter"
+)]
+fn share(bytes: u64, share: f64) -> u64 {
+    (bytes as f64 * share) as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What is stopped at the moment, written down before it is: whoever comes
+//! after a guard that is gone lets it go on.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use detect::number::Version;
+use detect::{file, stage};
+use serde::{Deserialize, Serialize};
+
+use super::stop::Stopped;
+
+/// How often, and how long apart, to ask for the place of another guard, which
+/// may be about to end.
+const ATTEMPTS: u32 = 30;
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The file's contents.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// Version of the format.
+    pub(super) version: Version<1>,
+    /// The builds that are stopped.
+    pub(super) stopped: Vec<Stopped>,
+    /// Builds held before they began, since the guard started.
+    pub(super) holds: u64,
+    /// Builds frozen while they ran.
+    pub(super) freezes: u64,
+    /// How long they were stopped, all together.
+    pub(super) stopped_seconds: f64,
+}
+
+/// Where the record is kept, for one guard at a time.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    path: PathBuf,
+    _only: Option<File>,
+}
+
+impl Keeper {
+    /// The place, taken for this guard.
+    pub(super) fn take() -> Result<Self> {
+        let folder = folder();
+        let name = || folder.display().to_string();
+        fs::create_dir_all(&folder).with_context(name)?;
+        let lock = File::create(folder.join("guard.lock")).with_context(name)?;
+        for _ in 0..ATTEMPTS {
+            if lock.try_lock().is_ok() {
+                return Ok(Self { path: folder.join("guard.json"), _only: Some(lock) });
+            }
+            thread::sleep(PATIENCE);
+        }
+        bail!("another guard runs on this machine")
+    }
+
+    /// The place, only to look.
+    pub(super) fn look() -> Self {
+        Self { path: folder().join("guard.json"), _only: None }
+    }
+
+    /// What is written there; nothing when there is no file.
+    pub(super) fn read(&self) -> Result<Record> {
+        match fs::read(&self.path) {
+            Ok(text) => stage::parse(&text).with_context(|| self.path.display().to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Record::default()),
+            Err(error) => Err(error).with_context(|| self.path.display().to_string()),
+        }
+    }
+
+    /// Write it, whole or not at all.
+    pub(super) fn write(&self, record: &Record) -> Result<()> {
+        file::replace(&self.path, stage::text(record)?.as_bytes())
+    }
+}
+
+/// What systemd made for us, else the usual place for what ends with the
+/// machine's run.
+fn folder() -> PathBuf {
+    std::env::var_os("RUNTIME_DIRECTORY")
+        .map_or_else(|| PathBuf::from("/run/nixpace"), PathBuf::from)
+}

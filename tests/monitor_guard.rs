@@ -1,0 +1,235 @@
+//! The guard on real Nix: builds that need twice the memory there is are
+//! killed without it and finish with it, and whatever happens to it, nothing
+//! stays stopped.
+//!
+//! Each test has a daemon, a memory group and processes of its own.
+
+use std::process::Output;
+
+use crate::monitor_active::run;
+use crate::tools::{RealNix, is_root, real_nix, skip, text};
+
+/// Our build users as this machine's, and a daemon in a group of `$1` MiB:
+/// `memory NAME MIB MILLISECONDS SECONDS` is a build that takes so much, so long
+/// for each MiB, and then waits; `cost NAME MIB` is what is recorded of it.
+const SETUP: &str = r#"
+    root=${NIX%/bin}/root
+    mount --bind "$root/etc/group" /etc/group
+    mount --bind "$root/etc/passwd" /etc/passwd
+    export RUNTIME_DIRECTORY=/tmp/run
+    export NIX_CONFIG="$NIX_CONFIG
+max-jobs = 8"
+    mkdir run
+    group=/sys/fs/cgroup/memory limit=memory.limit_in_bytes
+    [ -d $group ] || { group=/sys/fs/cgroup limit=memory.max; }
+    top=$group group=$group/nixpace-guard-$RANDOM$RANDOM
+    leave() {
+        rc=$?
+        kill $(jobs -p) 2> none || true
+        for try in $(seq 50); do rmdir "$group" 2> none && break; sleep 0.1; done
+        exit $rc
+    }
+    confine() { # MIB
+        mkdir "$group" 2> none || { echo cannot-confine; exit 0; }
+        trap leave EXIT
+        echo $(($1 << 20)) > "$group/$limit" || { echo cannot-confine; exit 0; }
+    }
+    guarded_daemon() {
+        (echo $BASHPID > "$group/cgroup.procs"
+            NIX_REMOTE=local exec nix-daemon --daemon > daemon.log 2>&1) &
+        until_there /tmp/socket
+        export NIX_REMOTE=daemon
+    }
+    memory() {
+        printf '%s\n' "(derivation { name = \"$1\"; system = builtins.currentSystem;
+            builder = \"/bin/sh\"; args = [ \"-euc\" ''PATH=/bin:/usr/bin
+            perl -e 'my @a; for (1..$2) { my \$n = 1048576; push @a, \"a\" x \$n;
+                select(undef, undef, undef, $3 / 1000) } select(undef, undef, undef, $4)'
+            echo ok > \$out'' ]; })"
+    }
+    cost() {
+        printf '"%s": {"builds": 5, "wall_seconds": 3, "cpu_seconds": null,
+            "parallelism": null, "peak_memory_bytes": %s, "base_memory_bytes": null,
+            "slot_memory_bytes": null, "width": null}' "$1" $(($2 << 20))
+    }
+    stopped() {
+        ps -eo uid=,state= | awk '$1 > 30000 && $1 < 30009 && $2 == "T" { n++ } END { print n + 0 }'
+    }
+    graph() { # how to make each of the names in $names
+        { echo '['; for name in $names; do "$@"; done; echo ']'; } > graph.nix
+    }
+    costs() { # MIB
+        local comma=
+        echo '{"version": 1, "packages": {' > costs.json
+        for name in $names; do
+            { echo "$comma"; cost "$name" "$1"; } >> costs.json
+            comma=,
+        done
+        echo '}}' >> costs.json
+    }
+"#;
+
+fn said(nix: &RealNix, script: &str) -> Option<String> {
+    let output: Output = run(nix, "nixbld", &format!("{SETUP}\n{script}"))?;
+    let all = format!("Nix {}: {}{}", nix.version, text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{all}");
+    if text(&output.stdout).contains("cannot-confine") {
+        skip("this user cannot make a group with a limit of memory");
+        return None;
+    }
+    Some(all)
+}
+
+#[test]
+fn builds_that_need_twice_the_memory_finish() {
+    let script = |guard: &str| {
+        format!(
+            r#"
+        names=$(seq -f 'middle%g' 8)
+        one() {{ memory "$name-1.0" 150 5 1; }}
+        graph one
+        costs 155
+        confine 600
+        guarded_daemon
+        {guard}
+        rc=0
+        nix-build --no-out-link graph.nix > built 2> errors || rc=$?
+        echo "rc=$rc built=$(wc -l < built) $(cat run/guard.json 2> none | tr -d ' \n')"
+        cat guard.log 2> none || true
+        "#
+        )
+    };
+    let guard = "./monitor guard --costs costs.json 2> guard.log & until_there run/guard.json";
+    for nix in real_nix() {
+        let Some(without) = said(&nix, &script("")) else { return };
+        assert!(without.contains("rc=1 built=0"), "{without}");
+        let Some(with) = said(&nix, &script(guard)) else { return };
+        assert!(with.contains("rc=0 built=8"), "{with}");
+        assert!(with.contains(r#""stopped":[],"#) && !with.contains(r#""holds":0"#), "{with}");
+        assert!(with.contains(r#""freezes":0"#), "predictions were good: {with}");
+    }
+}
+
+#[test]
+fn with_plenty_of_memory_nothing_is_touched() {
+    let script = r#"
+        names=$(seq -f 'small%g' 40)
+        one() { memory "$name" 2 1 0.1; }
+        graph one
+        costs 10
+        confine 2000
+        guarded_daemon
+        ./monitor guard --costs costs.json 2> guard.log &
+        until_there run/guard.json
+        nix-build --no-out-link graph.nix > built 2> errors
+        echo "built=$(wc -l < built) $(cat run/guard.json | tr -d ' \n')"
+    "#;
+    for nix in real_nix().into_iter().take(1) {
+        let Some(said) = said(&nix, script) else { return };
+        assert!(said.contains("built=40"), "{said}");
+        assert!(said.contains(r#""holds":0,"freezes":0,"stopped_seconds":0.0"#), "{said}");
+    }
+}
+
+/// Builds of which one at a time fits, decoys, and a guard that is ended again
+/// and again in the way that `$1` says.
+const ENDED: &str = r#"
+    confine 600
+    guarded_daemon
+    touch told/decoys told/woken
+    chmod 0666 told/decoys told/woken
+    wait_for_end='trap "echo $$ >> /tmp/told/woken" CONT; echo $$ >> /tmp/told/decoys
+        while [ ! -e /tmp/told/end ]; do sleep 0.05; done'
+    # By other users: what is called like a builder, and has its environment.
+    for user in 65534 12345 0; do
+        NIX_BUILD_TOP=/build name=tiny1 setpriv --reuid $user --regid 65534 --clear-groups \
+            bash -c "$wait_for_end" sh &
+    done
+    # And what looks like Nix and a builder: a lock, a build user's file, a log.
+    mkdir -p told/x/userpool told/x/drvs/bb
+    log=/tmp/told/x/drvs/bb/c3whrs7smbl8j4lvn7dm50p9035nk7-liba-1.0.drv
+    touch $log told/x/userpool/12345
+    chmod -R a+rwX told/x
+    export wait_for_end log
+    setpriv --reuid 12345 --regid 65534 --clear-groups flock told/x/userpool/12345 bash -c '
+        exec 7<> /tmp/told/x/userpool/12345 8<> $log
+        NIX_BUILD_TOP=/build setsid bash -c "$wait_for_end" & wait' &
+    names=$(seq -f 'tiny%g' 120)
+    one() {
+        printf '%s\n' "(derivation { name = \"$name\"; system = builtins.currentSystem;
+            builder = \"/bin/sh\"; args = [ \"-euc\" ''PATH=/bin:/usr/bin
+            (sleep 1.2 & wait) & setsid sleep 1.3 & sleep 1.5; wait; echo ok > \$out'' ]; })"
+    }
+    graph one
+    costs 400
+    nix-build --no-out-link graph.nix > built 2> errors & nix=$!
+    stopping=0
+    for round in $(seq 5); do
+        ./monitor guard --costs costs.json 2>> guard.log & guard=$!
+        for try in $(seq 200); do
+            if [ "$(stopped)" != 0 ]; then stopping=$((stopping + 1)); break; fi
+            sleep 0.02
+        done
+        worker=$(pgrep -P $guard)
+        eval "$end_it"
+        for try in $(seq 200); do
+            [ "$(stopped)" != 0 ] || break
+            sleep 0.02
+        done
+        echo "round $round: $(stopped) are stopped"
+        kill -KILL $guard $worker 2> none || true
+        wait $guard 2> none || true
+    done
+    wait $nix
+    touch told/end
+    echo "stopping=$stopping built=$(wc -l < built) decoys=$(wc -l < told/decoys) woken=$(wc -l < told/woken)"
+"#;
+
+#[test]
+fn whatever_happens_to_the_guard_nothing_stays_stopped() {
+    let ends = [
+        "kill -KILL $guard",
+        "kill -KILL $worker",
+        "kill -TERM $guard",
+        "kill -STOP $worker",
+        "kill -STOP $guard",
+        "kill -KILL $guard $worker; ./monitor guard --thaw",
+    ];
+    let nixes = real_nix();
+    for (end, nix) in ends.iter().zip(nixes.iter().cycle()) {
+        let Some(said) = said(nix, &format!("end_it='{end}'\n{ENDED}")) else { return };
+        for round in 1..=5 {
+            assert!(said.contains(&format!("round {round}: 0 are stopped")), "{end}: {said}");
+        }
+        assert!(said.contains("stopping=5 built=120 decoys=4 woken=0"), "{end}: {said}");
+    }
+}
+
+#[test]
+fn where_it_cannot_guard_it_says_so() {
+    for nix in real_nix().into_iter().take(1) {
+        if !is_root() {
+            skip("a guard needs root");
+            return;
+        }
+        let script = r#"
+            try() { rc=0; "$@" 2>&1 || rc=$?; echo "rc=$rc"; }
+            try setpriv --reuid 65534 --regid 65534 --clear-groups ./monitor guard --once
+            try ./monitor guard --high 0.5 --low 0.6
+            try ./monitor guard --once
+            echo 'nixbld:x:30000:' > none
+            mount --bind none /etc/group
+            try ./monitor guard --once
+        "#;
+        let Some(said) = said(&nix, script) else { return };
+        let lines = [
+            "monitor: guard: only root may stop builds\nrc=1",
+            "rc=2",
+            "monitor: guard: nothing is being built\nrc=0",
+            "monitor: guard: builds cannot be told apart: no users in the group of build users",
+        ];
+        for line in lines {
+            assert!(said.contains(line), "{line}: {said}");
+        }
+    }
+}
