@@ -66,9 +66,9 @@ pub fn file(folder: &Path) -> Result<Option<PathBuf>> {
 pub fn caches(file: &Path) -> Result<BTreeMap<String, Remembered>> {
     database::read(file, |connection| {
         let mut query = connection.prepare(
-            "select url, total(present <> 0), total(present = 0), \
+            "select BinaryCaches.url, total(present <> 0), total(present = 0), \
              total(fileSize * (present <> 0)), total(narSize * (present <> 0)) \
-             from NARs join BinaryCaches on NARs.cache = BinaryCaches.id group by url",
+             from NARs join BinaryCaches on NARs.cache = BinaryCaches.id group by BinaryCaches.url",
         )?;
         let rows = query.query_map([], |row| {
             let [hits, misses, file_bytes, nar_bytes] =
