@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{builds, costs, snapshot};
+use crate::{builds, costs, report, snapshot};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +13,7 @@ Examples:
   monitor builds --since 7d --slowest
   monitor costs | profile --costs /dev/stdin hardware.json
   monitor snapshot                   record what happened since the last one
+  monitor report --html report.html  what was built, as a page
 ";
 
 /// What to look at; without a command, the status.
@@ -36,6 +37,8 @@ pub enum Command {
     ///
     /// Reads the logs of builds and Nix's database; for a timer.
     Snapshot(snapshot::Command),
+    /// Show what Nix built, how long that took, and where everything came from
+    Report(report::command::Command),
 }
 
 impl Cli {
@@ -45,6 +48,7 @@ impl Cli {
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
+            Command::Report(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

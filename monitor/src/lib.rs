@@ -16,5 +16,6 @@ pub mod human;
 pub mod pname;
 pub mod recorded;
 pub mod remembered;
+pub mod report;
 pub mod snapshot;
 pub mod store;
