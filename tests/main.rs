@@ -24,6 +24,8 @@ mod live;
 mod machines;
 /// What the Nix modules and the overlay are to real Nix.
 mod modules;
+/// What was built, as a page that a real browser shows.
+mod monitor_report;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.
