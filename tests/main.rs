@@ -24,6 +24,8 @@ mod live;
 mod machines;
 /// What the Nix modules and the overlay are to real Nix.
 mod modules;
+/// Who builds what at the moment, by what real Nix does.
+mod monitor_active;
 /// What was built, as a page that a real browser shows.
 mod monitor_report;
 /// What we render, every supported Nix reads.

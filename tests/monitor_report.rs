@@ -256,13 +256,13 @@ fn the_document_is_what_its_schema_says() {
     let schema = jsonschema::validator_for(&schema).expect("a schema");
     let errors: Vec<String> = schema.iter_errors(&found).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    assert_eq!(found["builds"]["value"].as_array().map(Vec::len), Some(1200));
-    assert_eq!(found["last_run"]["value"]["recorded"]["builds"].as_array().map(Vec::len), Some(40));
+    assert_eq!(found["builds"]["found"].as_array().map(Vec::len), Some(1200));
+    assert_eq!(found["last_run"]["found"]["recorded"]["builds"].as_array().map(Vec::len), Some(40));
     assert!(found["store"]["why"].is_string(), "there is no database of Nix's: {}", found["store"]);
 
     let output = report(folder.path()).args(["--json", "--since", "36h", "--db"]).arg(&db).output();
     let found: Value = serde_json::from_str(&document(&output.expect("runs"))).expect("JSON");
-    assert_eq!(found["builds"]["value"].as_array().map(Vec::len), Some(80), "two days");
+    assert_eq!(found["builds"]["found"].as_array().map(Vec::len), Some(80), "two days");
 }
 
 #[test]

@@ -3,13 +3,18 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use detect::arguments::Common;
+use detect::stage;
 
-use crate::{builds, costs, report, snapshot};
+use crate::active::{self, table::table};
+use crate::{builds, costs, report, snapshot, status};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor --plan plan.json           the same, and where it is set otherwise
+  monitor active                     who builds what since when
   monitor builds --since 7d --slowest
   monitor costs | profile --costs /dev/stdin hardware.json
   monitor snapshot                   record what happened since the last one
@@ -23,12 +28,18 @@ Examples:
 pub struct Cli {
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub status: status::Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Who builds what since when, with CPU time and memory
+    Active(Active),
     /// What was built, when, in what time, and how it ended
     Builds(builds::Command),
     /// What builds have cost, by package: for profile --costs
@@ -39,16 +50,44 @@ pub enum Command {
     Snapshot(snapshot::Command),
     /// Show what Nix built, how long that took, and where everything came from
     Report(report::command::Command),
+    /// What Nix is set to, has done and is doing (the default)
+    Status(status::Command),
+}
+
+/// `monitor active`.
+#[derive(Args, Debug)]
+pub struct Active {
+    /// Print the JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Active {
+    fn run(self) -> Result<()> {
+        let active = active::active();
+        self.common.apply_color();
+        self.common.tell(&active.notes);
+        if self.json {
+            return stage::write(&active, &self.common);
+        }
+        stage::write_human(&table(&active), &self.common)
+    }
 }
 
 impl Cli {
     /// Do it; the code to exit with is a wrapped command's own, where there is one.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {
+        match self.command.unwrap_or(Command::Status(self.status)) {
+            Command::Active(active) => active.run()?,
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
             Command::Report(command) => command.run()?,
+            Command::Status(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

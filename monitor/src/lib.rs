@@ -8,14 +8,19 @@
 //! from, and where it cannot be had, why. A build never waits for us: when we
 //! fail, it goes on.
 
+pub mod active;
 pub mod builds;
 pub mod cli;
 pub mod costs;
 pub mod history;
 pub mod human;
+pub mod locks;
 pub mod pname;
+pub mod processes;
 pub mod recorded;
 pub mod remembered;
 pub mod report;
+pub mod sample;
 pub mod snapshot;
+pub mod status;
 pub mod store;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::attempt::Attempt;
 use crate::recorded::Recorded;
 use crate::remembered::Remembered;
+use crate::status::Figure;
 use crate::store::{Amount, Origin};
 
 pub mod axis;
@@ -55,35 +56,6 @@ pub struct Report {
     pub hungriest: Figure<Vec<Package>>,
     /// What was built and fetched when, in the last recorded use of Nix.
     pub last_run: Figure<LastRun>,
-}
-
-/// What is known and how, or why it is not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, deny_unknown_fields)]
-#[schemars(rename = "Figure_of_{T}")]
-pub enum Figure<T> {
-    /// It is known.
-    Known {
-        /// Where from.
-        source: String,
-        /// It.
-        value: T,
-    },
-    /// It is not.
-    Missing {
-        /// Why, and what to do about that.
-        why: String,
-    },
-}
-
-impl<T> Figure<T> {
-    /// What is known, if it is.
-    pub fn value(&self) -> Option<&T> {
-        match self {
-            Self::Known { value, .. } => Some(value),
-            Self::Missing { .. } => None,
-        }
-    }
 }
 
 /// Paths of one origin that came to the store on a day.

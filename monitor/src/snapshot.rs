@@ -19,6 +19,7 @@ use detect::human::count;
 use detect::root::Root;
 use detect::{nix, stage};
 
+use crate::active;
 use crate::history::reader::Reader;
 use crate::history::{History, Place};
 use crate::store;
@@ -73,12 +74,27 @@ pub struct Running {
     pub names: HashSet<String>,
 }
 
+impl Running {
+    /// What is being built at this moment.
+    fn now() -> Self {
+        let mut running = Self::default();
+        for build in active::active().builds {
+            match build.drv {
+                Some(drv) => running.drvs.insert(drv),
+                None => running.names.insert(build.name),
+            };
+        }
+        running
+    }
+}
+
 impl Command {
     /// Take it, and say what it found.
     pub fn run(self) -> Result<()> {
         self.common.apply_color();
         let mut history = History::open(&self.place.find()?)?;
-        let taken = take(&mut history, &Traces::of_this_machine(), &Running::default(), now())?;
+        let now = now();
+        let taken = take(&mut history, &Traces::of_this_machine(), &Running::now(), now)?;
         let paths = u32::try_from(taken.paths).unwrap_or(u32::MAX);
         let text =
             format!("{} and {} recorded\n", count(taken.builds, "build"), count(paths, "new path"));
@@ -100,19 +116,37 @@ impl Traces {
     }
 }
 
-/// Record what is new. Builds that are running are left for the next time.
+/// Record what is new. What is running now is left for the next time.
 pub fn take(history: &mut History, traces: &Traces, running: &Running, now: f64) -> Result<Taken> {
+    let last_path = history.ask(|connection| keep::last_path(connection, &traces.database))?;
+    record(history, traces, running, now, Some(last_path))
+}
+
+/// Record builds and, where a path is named, the paths after it.
+fn record(
+    history: &mut History,
+    traces: &Traces,
+    running: &Running,
+    now: f64,
+    last_path: Option<i64>,
+) -> Result<Taken> {
     let logs = logs::list(&traces.logs, &traces.store_dir)?;
-    let seen = history.ask(|connection| keep::seen(connection, &traces.database))?;
-    let is_done =
-        |log: &&Log| !running.drvs.contains(&log.drv) && !running.names.contains(log.name());
+    let seen = history.ask(keep::seen)?;
+    // What began since is not among what is running.
+    let is_done = |log: &&Log| {
+        judge::seconds(log.changed) < now
+            && !running.drvs.contains(&log.drv)
+            && !running.names.contains(log.name())
+    };
     let changed: Vec<&Log> = logs.iter().filter(|log| seen.is_new(log)).filter(is_done).collect();
-    let wanted: HashSet<&str> = changed.iter().map(|log| log.drv.as_str()).collect();
+    let pending = seen.pending.iter().map(|pending| pending.drv.as_str());
+    let wanted: HashSet<&str> = changed.iter().map(|log| log.drv.as_str()).chain(pending).collect();
     // What is committed while we read the logs is of use; the reverse, a log
     // whose output is not yet there, would be taken for a failure.
-    let state = store_state::read(&traces.database, &wanted, seen.last_path)?;
+    let state = store_state::read(&traces.database, &wanted, last_path)?;
     let packages = keep::packages(&changed);
     history.write(|transaction| {
+        keep::outcomes(transaction, &seen.pending, &state)?;
         keep::keep(transaction, traces, &logs, &changed, &packages, &state, now)
     })
 }
@@ -124,7 +158,8 @@ pub fn past(place: &Place) -> Result<Reader> {
         return Ok(reader);
     }
     let mut history = History::in_memory()?;
-    take(&mut history, &Traces::of_this_machine(), &Running::default(), now())
+    let now = now();
+    record(&mut history, &Traces::of_this_machine(), &Running::now(), now, None)
         .with_context(|| format!("no history in {}, and nothing of Nix's", file.display()))?;
     Ok(history.into_reader())
 }

@@ -11,7 +11,10 @@ use caches::why::Why;
 use detect::hardware::Hardware;
 use detect::report::Hint;
 use detect::stage;
+use monitor::active::Active;
+use monitor::builds::Builds;
 use monitor::report::Report;
+use monitor::status::Status;
 use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
@@ -21,13 +24,16 @@ use crate::generated::ensure_contents;
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 8] = [
+    let schemas: [(&str, Schema); 11] = [
         ("caches/bench.schema.json", schema_for!(Benchmark)),
         ("caches/coverage.schema.json", schema_for!(Coverage)),
         ("caches/schema.json", schema_for!(Verified)),
         ("caches/why.schema.json", schema_for!(Why)),
         ("detect/schema.json", schema_for!(Hardware)),
+        ("monitor/active.schema.json", schema_for!(Active)),
+        ("monitor/builds.schema.json", schema_for!(Builds)),
         ("monitor/report.schema.json", schema_for!(Report)),
+        ("monitor/status.schema.json", schema_for!(Status)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
     ];

@@ -31,8 +31,8 @@ pub(super) struct Bands {
 /// much less than what was asked for.
 pub(super) fn bands(report: &Report) -> Bands {
     let until = report.until_unix_seconds;
-    let builds = report.builds.value().into_iter().flatten();
-    let days = report.arrivals.value().into_iter().flatten();
+    let builds = report.builds.found.iter().flatten();
+    let days = report.arrivals.found.iter().flatten();
     let moments = builds
         .map(|attempt| super::text::whole(attempt.ended_unix_seconds))
         .chain(days.map(|arrival| arrival.day_unix_seconds));

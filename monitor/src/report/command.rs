@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use detect::arguments::Common;
 use detect::report::say;
@@ -10,9 +10,10 @@ use detect::{file, stage};
 
 use super::gather::{Sources, gather};
 use super::text::whole;
-use super::{Figure, csv, page};
+use super::{csv, page};
 use crate::history::Place;
 use crate::snapshot::{now, past};
+use crate::status::Figure;
 use crate::{builds, remembered, store};
 
 /// Show what Nix built, how long that took, and where everything came from
@@ -54,10 +55,11 @@ impl Command {
             return stage::write(&report, &self.common);
         }
         if self.csv {
-            return match &report.builds {
-                Figure::Known { value, .. } => stage::write_text(&csv::render(value), &self.common),
-                Figure::Missing { why } => anyhow::bail!("{}", why.trim_end_matches('.')),
+            let Figure { found, why, .. } = &report.builds;
+            let Some(builds) = found else {
+                bail!("{}", why.as_deref().unwrap_or("no builds are known"));
             };
+            return stage::write_text(&csv::render(builds), &self.common);
         }
         let html = page::render(&report);
         let Some(path) = &self.html else {

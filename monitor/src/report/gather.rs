@@ -9,12 +9,14 @@ use detect::report::reason;
 use rusqlite::{Connection, params};
 use serde::de::DeserializeOwned;
 
+use super::axis::float_of;
 use super::date::DAY;
-use super::{Arrival, Figure, Report, last, packages};
+use super::{Arrival, LastRun, Report, last, packages};
 use crate::history::attempt::{Filter, attempts};
 use crate::history::reader::Reader;
 use crate::remembered::{self, Remembered};
-use crate::store::{self, Amount, Origin, Store};
+use crate::status::Figure;
+use crate::store::{self, Origin, Store};
 
 /// Where a report's figures are from, besides the history.
 #[derive(Clone, Debug)]
@@ -28,16 +30,16 @@ pub struct Sources {
 /// The report on a time, in seconds since 1970, of the history, if that can be
 /// read.
 pub fn gather(history: Result<Reader>, sources: &Sources, since: i64, until: i64) -> Report {
-    let history = History(history.map_err(|error| format!("{}.", reason(&error))));
-    let found = store::look(&sources.database, until);
+    let history = History(history);
+    let store = store::look(&sources.database, until);
     let builds = history.ask(|connection| {
-        attempts(connection, &Filter { since: super::axis::float_of(since), ..Filter::default() })
+        attempts(connection, &Filter { since: float_of(since), ..Filter::default() })
     });
-    let costs = builds.value().map(|builds| packages::packages(builds)).unwrap_or_default();
-    let ranked = |list: Vec<super::Package>, lacking: &str| match &builds {
-        Figure::Missing { why } => Figure::Missing { why: why.clone() },
-        Figure::Known { .. } if list.is_empty() => Figure::Missing { why: lacking.to_owned() },
-        Figure::Known { source, .. } => Figure::Known { source: source.clone(), value: list },
+    let costs = builds.found.as_deref().map(packages::packages).unwrap_or_default();
+    let ranked = |list: Vec<super::Package>, lacking: &str| match &builds.why {
+        Some(why) => Figure::missing(&builds.source, why),
+        None if list.is_empty() => Figure::missing(&builds.source, lacking),
+        None => Figure::new(&builds.source, Ok(list)),
     };
     Report {
         version: detect::number::Version,
@@ -45,39 +47,41 @@ pub fn gather(history: Result<Reader>, sources: &Sources, since: i64, until: i64
         until_unix_seconds: until,
         slowest: ranked(
             packages::slowest(&costs),
-            "No build that succeeded and whose duration is known is in this time.",
+            "no build in this time that succeeded and whose duration is known",
         ),
         hungriest: ranked(
             packages::hungriest(&costs),
-            "Memory is only known of builds that were watched: build with `monitor run -- nix build …`.",
+            "memory is known of builds that were watched: build with `monitor run -- nix build …`",
         ),
         builds,
-        arrivals: arrivals(&history, sources, &found, since),
+        arrivals: arrivals(&history, sources, &store, since),
         caches: caches(&sources.caches),
-        store: holds(sources, found),
-        last_run: match history.ask(last::run) {
-            Figure::Known { source, value: Some(value) } => Figure::Known { source, value },
-            Figure::Known { .. } => Figure::Missing {
-                why: "No run is recorded yet: build with `monitor run -- nix build …`.".to_owned(),
-            },
-            Figure::Missing { why } => Figure::Missing { why },
-        },
+        store: Figure::new(
+            sources.database.display().to_string(),
+            store.map(|store| store.origins),
+        ),
+        last_run: last_run(&history),
     }
 }
 
 /// The history, or why there is none.
-struct History(Result<Reader, String>);
+struct History(Result<Reader>);
 
 impl History {
     fn ask<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Figure<T> {
-        let answer = self.0.as_ref().map_err(Clone::clone).and_then(|reader| {
-            let value = reader.ask(query).map_err(|error| format!("{}.", reason(&error)))?;
-            Ok((reader.source(), value))
-        });
-        match answer {
-            Ok((source, value)) => Figure::Known { source, value },
-            Err(why) => Figure::Missing { why: format!("There is no history to read: {why}") },
+        match &self.0 {
+            Ok(reader) => Figure::new(reader.source(), reader.ask(query)),
+            Err(error) => Figure::missing("the history", reason(error)),
         }
+    }
+}
+
+fn last_run(history: &History) -> Figure<LastRun> {
+    let Figure { source, found, why } = history.ask(last::run);
+    let none = "no run is recorded yet: build with `monitor run -- nix build …`";
+    match found {
+        Some(found) => Figure { why: found.is_none().then(|| none.to_owned()), source, found },
+        None => Figure { source, found: None, why },
     }
 }
 
@@ -86,20 +90,17 @@ impl History {
 fn arrivals(
     history: &History,
     sources: &Sources,
-    found: &Result<Store>,
+    store: &Result<Store>,
     since: i64,
 ) -> Figure<Vec<Arrival>> {
     let recorded = history.ask(|connection| recorded(connection, since));
-    match (recorded, found) {
-        (Figure::Known { source, value }, _) if !value.is_empty() => {
-            Figure::Known { source, value }
+    let database = sources.database.display();
+    match store {
+        _ if recorded.found.as_ref().is_some_and(|days| !days.is_empty()) => recorded,
+        Ok(store) => {
+            Figure::new(format!("what is still there by {database}"), Ok(still_there(store, since)))
         }
-        (_, Ok(store)) => Figure::Known {
-            source: format!("what is still there by `{}`", sources.database.display()),
-            value: still_there(store, since),
-        },
-        (Figure::Known { .. }, Err(error)) => unreadable(error),
-        (missing, _) => missing,
+        Err(error) => Figure::missing(database.to_string(), reason(error)),
     }
 }
 
@@ -144,38 +145,17 @@ fn still_there(store: &Store, since: i64) -> Vec<Arrival> {
     arrivals.collect()
 }
 
-fn holds(sources: &Sources, found: Result<Store>) -> Figure<BTreeMap<Origin, Amount>> {
-    match found {
-        Ok(store) => {
-            Figure::Known { source: sources.database.display().to_string(), value: store.origins }
-        }
-        Err(error) => unreadable(&error),
-    }
-}
-
-fn unreadable<T>(error: &anyhow::Error) -> Figure<T> {
-    Figure::Missing { why: format!("Nix's database cannot be read: {}.", reason(error)) }
-}
-
 /// What caches had: by the first folder in which Nix remembers that.
 fn caches(folders: &[PathBuf]) -> Figure<BTreeMap<String, Remembered>> {
-    let mut why = "Nix has not asked a cache for anything, as this user or as root.".to_owned();
+    let mut why = "Nix has not asked a cache for anything, as this user or as root".to_owned();
     for folder in folders {
-        let found = remembered::file(folder)
-            .and_then(|file| file.map(|file| Ok((remembered::caches(&file)?, file))).transpose());
-        match found {
-            Ok(Some((value, file))) => {
-                let source = format!(
-                    "`{}`, where Nix keeps hits for 30 days and misses for an hour",
-                    file.display()
-                );
-                return Figure::Known { source, value };
+        match remembered::file(folder) {
+            Ok(Some(file)) => {
+                return Figure::new(file.display().to_string(), remembered::caches(&file));
             }
             Ok(None) => {}
-            Err(error) => {
-                why = format!("What Nix remembers of caches cannot be read: {}.", reason(&error));
-            }
+            Err(error) => why = reason(&error),
         }
     }
-    Figure::Missing { why }
+    Figure::missing("what Nix remembers of caches", why)
 }

@@ -5,8 +5,9 @@ use super::packages::median;
 use super::plot::MARKS;
 use super::text::{escape, prose};
 use super::unit::{counted, duration, percent, thousands};
-use super::{Figure, Report, bands, sections};
+use super::{Report, bands, sections};
 use crate::recorded::Outcome;
+use crate::status::Figure;
 use detect::human::size;
 
 /// How it looks.
@@ -91,9 +92,9 @@ fn tile<T>(
     figure: &Figure<T>,
     shown: impl FnOnce(&T) -> Option<(String, String)>,
 ) -> String {
-    let found = match figure {
-        Figure::Known { value, .. } => shown(value).ok_or("nothing in this time"),
-        Figure::Missing { .. } => Err("not known, see below"),
+    let found = match &figure.found {
+        Some(found) => shown(found).ok_or("nothing in this time"),
+        None => Err("not known, see below"),
     };
     let (figure, rest) = match &found {
         Ok((figure, rest)) => (escape(figure), prose(rest)),

@@ -6,9 +6,10 @@ use super::plot::{Plot, columns, legend, mark};
 use super::table::{BAR, bar, extra, folded, number, table, words};
 use super::text::{escape, prose, shortened, whole};
 use super::unit::{counted, duration, float, percent, share, thousands};
-use super::{Figure, LastRun, Package, Report, axis, bands, date, timeline};
+use super::{LastRun, Package, Report, axis, bands, date, timeline};
 use crate::history::attempt::Attempt;
 use crate::recorded::Outcome;
+use crate::status::Figure;
 use crate::store::{Amount, Origin};
 
 /// How high plots are, in pixels.
@@ -27,12 +28,11 @@ fn section<T>(
     figure: &Figure<T>,
     content: impl FnOnce(&T) -> String,
 ) -> String {
-    let inside = match figure {
-        Figure::Known { source, value } => {
-            format!("{}<p class=\"source\">Source: {}</p>", content(value), prose(source))
-        }
-        Figure::Missing { why } => format!("<p class=\"missing\">{}</p>", prose(why)),
-    };
+    let mut inside = figure.found.as_ref().map(content).unwrap_or_default();
+    if let Some(why) = &figure.why {
+        inside += &format!("<p class=\"missing\">Not known: {}.</p>", prose(why));
+    }
+    inside += &format!("<p class=\"source\">Source: {}</p>", escape(&figure.source));
     format!(
         "<section aria-labelledby=\"{id}\"><h2 id=\"{id}\">{heading}</h2>\n{inside}\n</section>\n"
     )

@@ -19,7 +19,7 @@ const LATE_SECONDS: f64 = 2.0;
 
 /// How long it may take from a build's end until its output is registered: large
 /// ones are read through several times.
-const REGISTERING_SECONDS: f64 = 3600.0;
+pub(super) const REGISTERING_SECONDS: f64 = 3600.0;
 
 /// What a log says about the last build.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,12 +41,7 @@ pub(super) struct Before {
 
 pub(super) fn judge(log: &Log, before: Option<Before>, outputs: Option<Registered>) -> Judged {
     let ended = seconds(log.changed);
-    // An output that is older is of another build, as is one that came long after.
-    let of_this = outputs.filter(|outputs| {
-        let since = outputs.last - ended;
-        (-LATE_SECONDS..REGISTERING_SECONDS).contains(&since)
-    });
-    let outcome = of_this.map(|_| Outcome::Built);
+    let outcome = outputs.filter(|outputs| is_of(*outputs, ended)).map(|_| Outcome::Built);
     let was_seen = before.is_some_and(|before| before.born == log.born);
     let is_repeated = was_seen
         || outputs.is_some_and(|outputs| {
@@ -63,6 +58,12 @@ pub(super) fn judge(log: &Log, before: Option<Before>, outputs: Option<Registere
         None
     };
     Judged { outcome, reason: reason.map(str::to_owned), started, ended }
+}
+
+/// Whether outputs are of a build that ended then: older ones are of another, as
+/// are those that came long after.
+pub(super) fn is_of(outputs: Registered, ended: f64) -> bool {
+    (-LATE_SECONDS..REGISTERING_SECONDS).contains(&(outputs.last - ended))
 }
 
 /// Nanoseconds as seconds: to a microsecond, which is what a float holds.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::judge::{Before, Judged, judge};
+use super::judge::{Before, Judged, REGISTERING_SECONDS, is_of, judge};
 use super::logs::Log;
-use super::store_state::State;
+use super::store_state::{Paths, State};
 use super::{Taken, Traces, name};
 use crate::history::integer;
 use crate::history::keep::Keep;
@@ -18,8 +18,15 @@ use crate::store::DAY;
 /// What earlier snapshots have seen.
 pub(super) struct Seen {
     logs: HashMap<String, Before>,
-    /// The last path.
-    pub(super) last_path: i64,
+    /// Builds whose outputs may have come since.
+    pub(super) pending: Vec<Pending>,
+}
+
+/// A build whose output was not there when its log was.
+pub(super) struct Pending {
+    id: i64,
+    pub(super) drv: String,
+    ended: f64,
 }
 
 impl Seen {
@@ -30,16 +37,45 @@ impl Seen {
     }
 }
 
-pub(super) fn seen(connection: &Connection, database: &Path) -> rusqlite::Result<Seen> {
+pub(super) fn seen(connection: &Connection) -> rusqlite::Result<Seen> {
     let mut query = connection.prepare("select file, born, changed from logs")?;
     let logs = query.query_map([], |row| {
         Ok((row.get(0)?, Before { born: row.get(1)?, changed: row.get(2)? }))
     })?;
     let logs = logs.collect::<rusqlite::Result<_>>()?;
-    Ok(Seen { logs, last_path: last_path(connection, database)? })
+    Ok(Seen { logs, pending: pending(connection)? })
 }
 
-fn last_path(connection: &Connection, database: &Path) -> rusqlite::Result<i64> {
+/// The last ones: an output is registered some time after its log is done.
+fn pending(connection: &Connection) -> rusqlite::Result<Vec<Pending>> {
+    let mut query = connection.prepare(
+        "select id, drv, ended from builds where source = 'log' and outcome is null \
+         and ended > (select max(ended) from builds where source = 'log') - ?1",
+    )?;
+    let rows = query.query_map([REGISTERING_SECONDS], |row| {
+        Ok(Pending { id: row.get(0)?, drv: row.get(1)?, ended: row.get(2)? })
+    })?;
+    rows.collect()
+}
+
+/// Note which of these have an output now.
+pub(super) fn outcomes(
+    transaction: &Transaction<'_>,
+    pending: &[Pending],
+    state: &State,
+) -> rusqlite::Result<()> {
+    let mut update =
+        transaction.prepare("update builds set outcome = 'built', reason = null where id = ?1")?;
+    for build in pending {
+        if state.outputs.get(&build.drv).is_some_and(|outputs| is_of(*outputs, build.ended)) {
+            update.execute([build.id])?;
+        }
+    }
+    Ok(())
+}
+
+/// The last path that was seen; -1 when none was.
+pub(super) fn last_path(connection: &Connection, database: &Path) -> rusqlite::Result<i64> {
     let query = "select last_path from stores where database = ?1";
     let found = connection.query_row(query, [name(database)], |row| row.get(0)).optional()?;
     Ok(found.unwrap_or(-1))
@@ -66,8 +102,10 @@ pub(super) fn keep(
         taken.builds += u32::from(add_log(transaction, log, package, state)?);
     }
     forget_logs(transaction, logs)?;
-    taken.paths = add_paths(transaction, &traces.database, state)?;
-    add_sample(transaction, &traces.database, state, now)?;
+    if let Some(paths) = &state.paths {
+        taken.paths = add_paths(transaction, &traces.database, paths)?;
+        add_sample(transaction, &traces.database, paths, now)?;
+    }
     Keep::default().apply(transaction, now)?;
     Ok(taken)
 }
@@ -134,16 +172,16 @@ fn forget_logs(transaction: &Transaction<'_>, logs: &[Log]) -> rusqlite::Result<
 fn add_paths(
     transaction: &Transaction<'_>,
     database: &Path,
-    state: &State,
+    found: &Paths,
 ) -> rusqlite::Result<u64> {
     let before = last_path(transaction, database)?;
-    let is_reset = before > state.registered;
-    if before != state.since && !is_reset {
+    let is_reset = before > found.registered;
+    if before != found.since && !is_reset {
         // Another snapshot was faster, and counted them.
         return Ok(0);
     }
     let mut paths = 0;
-    for ((day, origin, cache), amount) in &state.arrived {
+    for ((day, origin, cache), amount) in &found.arrived {
         paths += amount.paths;
         transaction.execute(
             "insert into arrivals (database, day, origin, cache, paths, nar_bytes) \
@@ -162,7 +200,7 @@ fn add_paths(
     transaction.execute(
         "insert into stores (database, last_path) values (?1, ?2) \
          on conflict do update set last_path = ?2",
-        params![name(database), state.registered],
+        params![name(database), found.registered],
     )?;
     Ok(paths)
 }
@@ -171,7 +209,7 @@ fn add_paths(
 fn add_sample(
     transaction: &Transaction<'_>,
     database: &Path,
-    state: &State,
+    found: &Paths,
     now: f64,
 ) -> rusqlite::Result<()> {
     #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 are few enough")]
@@ -184,9 +222,9 @@ fn add_sample(
             name(database),
             day,
             now,
-            state.registered,
-            integer(state.total.paths),
-            integer(state.total.nar_bytes),
+            found.registered,
+            integer(found.total.paths),
+            integer(found.total.nar_bytes),
         ],
     )?;
     Ok(())

@@ -22,6 +22,13 @@ pub(super) struct Registered {
 pub(super) struct State {
     /// Outputs that were built here, by their derivation's path.
     pub(super) outputs: HashMap<String, Registered>,
+    /// What is in the store, where that was asked for.
+    pub(super) paths: Option<Paths>,
+}
+
+/// What is in the store.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
     /// The last path seen before that the new ones came after.
     pub(super) since: i64,
     /// Paths ever registered.
@@ -32,30 +39,34 @@ pub(super) struct State {
     pub(super) arrived: BTreeMap<(i64, Origin, String), Amount>,
 }
 
-/// Read it, for these derivations and the paths after one.
-pub(super) fn read(database: &Path, drvs: &HashSet<&str>, last_path: i64) -> Result<State> {
+/// Read it, for these derivations and, where one is named, the paths after one.
+pub(super) fn read(database: &Path, drvs: &HashSet<&str>, since: Option<i64>) -> Result<State> {
+    if drvs.is_empty() && since.is_none() {
+        return Ok(State::default());
+    }
     database::read(database, |connection| {
-        let registered = sequence(connection)?;
-        // Ids only grow: this is another store in the same place.
-        let since = if registered < last_path { -1 } else { last_path };
-        let mut state = State { since, registered, ..State::default() };
-        if !drvs.is_empty() {
-            state.outputs = outputs(connection, drvs)?;
-        }
-        each_path(connection, since, |path| {
-            let signer = path.signers().first().copied().unwrap_or_default();
-            let signer = if path.origin == Origin::Substituted { signer } else { "" };
-            let key = (path.time.div_euclid(DAY), path.origin, signer.to_owned());
-            state.arrived.entry(key).or_default().add(path.nar_bytes);
-        })?;
-        let query = "select count(*), coalesce(sum(narSize), 0) from ValidPaths";
-        state.total = connection.query_row(query, [], |row| {
-            let number =
-                |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.max(0).cast_unsigned());
-            Ok(Amount { paths: number(0)?, nar_bytes: number(1)? })
-        })?;
-        Ok(state)
+        let outputs = if drvs.is_empty() { HashMap::new() } else { outputs(connection, drvs)? };
+        Ok(State { outputs, paths: since.map(|since| paths(connection, since)).transpose()? })
     })
+}
+
+fn paths(connection: &Connection, last_path: i64) -> rusqlite::Result<Paths> {
+    let registered = sequence(connection)?;
+    // Ids only grow: this is another store in the same place.
+    let since = if registered < last_path { -1 } else { last_path };
+    let mut found = Paths { since, registered, ..Paths::default() };
+    each_path(connection, since, |path| {
+        let signer = path.signers().first().copied().unwrap_or_default();
+        let signer = if path.origin == Origin::Substituted { signer } else { "" };
+        let key = (path.time.div_euclid(DAY), path.origin, signer.to_owned());
+        found.arrived.entry(key).or_default().add(path.nar_bytes);
+    })?;
+    let query = "select count(*), coalesce(sum(narSize), 0) from ValidPaths";
+    found.total = connection.query_row(query, [], |row| {
+        let number = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.max(0).cast_unsigned());
+        Ok(Amount { paths: number(0)?, nar_bytes: number(1)? })
+    })?;
+    Ok(found)
 }
 
 fn outputs(

@@ -42,7 +42,8 @@ impl Bed {
     }
 
     fn take(&self, running: &Running) -> Taken {
-        take(&mut self.history(), &self.traces, running, now()).expect("a snapshot")
+        // Logs are written to in what is the future here.
+        take(&mut self.history(), &self.traces, running, now() + 1e5).expect("a snapshot")
     }
 
     fn attempts(&self) -> Vec<Attempt> {
@@ -125,6 +126,28 @@ fn what_is_running_is_left_for_later() {
     bed.output("a-1", ended);
     assert_eq!(bed.take(&Running::default()), Taken { builds: 1, paths: 1 });
     assert_eq!(rounded(bed.attempts()[0].wall_seconds), Some(9.0));
+}
+
+#[test]
+fn an_output_may_come_after_its_log() {
+    let bed = Bed::new();
+    let Some(ended) = bed.log("a-1", 5) else { return };
+    assert_eq!(bed.take(&Running::default()), Taken { builds: 1, paths: 0 });
+    assert_eq!(bed.attempts()[0].outcome, None);
+    bed.output("a-1", ended);
+    assert_eq!(bed.take(&Running::default()), Taken { builds: 0, paths: 1 });
+    let found = &bed.attempts()[0];
+    assert_eq!((found.outcome, &found.reason), (Some(Outcome::Built), &None));
+    assert_eq!(rounded(found.wall_seconds), Some(5.0));
+}
+
+#[test]
+fn what_is_written_to_since_is_left_for_later() {
+    let bed = Bed::new();
+    bed.log("a-1", 100);
+    let before = take(&mut bed.history(), &bed.traces, &Running::default(), now());
+    assert_eq!(before.expect("a snapshot"), Taken::default());
+    assert_eq!(bed.take(&Running::default()), Taken { builds: 1, paths: 0 });
 }
 
 #[test]

@@ -2,15 +2,16 @@ use super::render;
 use crate::history::attempt::{Attempt, Witness};
 use crate::recorded::{Outcome, Recorded};
 use crate::remembered::Remembered;
-use crate::report::{Arrival, Figure, LastRun, Package, Report};
+use crate::report::{Arrival, LastRun, Package, Report};
+use crate::status::Figure;
 use crate::store::{Amount, Origin};
 
 fn known<T>(value: T) -> Figure<T> {
-    Figure::Known { source: "a test".to_owned(), value }
+    Figure::new("a test", Ok(value))
 }
 
 fn missing<T>(why: &str) -> Figure<T> {
-    Figure::Missing { why: why.to_owned() }
+    Figure::missing("a test", why)
 }
 
 fn empty() -> Report {
@@ -18,7 +19,7 @@ fn empty() -> Report {
         version: detect::number::Version,
         since_unix_seconds: 1_795_000_000,
         until_unix_seconds: 1_795_386_309,
-        builds: missing("Nothing is recorded: run `monitor snapshot`."),
+        builds: missing("run `monitor snapshot`"),
         arrivals: missing("none"),
         caches: missing("none"),
         store: missing("none"),
@@ -154,7 +155,7 @@ fn hostile_texts_and_numbers_stay_text_and_numbers() {
 #[test]
 fn what_is_missing_says_what_to_do() {
     let html = render(&empty());
-    assert!(html.contains("Nothing is recorded: run <code>monitor snapshot</code>."), "{html}");
+    assert!(html.contains("Not known: run <code>monitor snapshot</code>.<"), "{html}");
     assert_eq!(html.matches("class=\"missing\"").count(), 7, "one for each figure");
     assert_eq!(tags(&html).1, 0);
     let nothing = Report { builds: known(Vec::new()), arrivals: known(Vec::new()), ..empty() };

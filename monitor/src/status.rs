@@ -1,0 +1,192 @@
+//! `monitor status`: what Nix is set to, has done and is doing, on one screen.
+//!
+//! **Invariant:** every part says where it is from and, where it cannot be had,
+//! why; and none keeps the others from being shown.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use detect::arguments::Common;
+use detect::hardware::{Implementation, Nix};
+use detect::number::Version;
+use detect::report::reason;
+use detect::root::Root;
+use detect::{nix, stage};
+use profile::plan::Plan;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::active::{self, Build};
+use crate::history::Place;
+use crate::history::attempt::{Attempt, Filter, attempts};
+use crate::remembered::{self, Remembered};
+use crate::snapshot::{now, past};
+use crate::store::{self, Store};
+
+pub mod drift;
+mod screen;
+#[cfg(test)]
+mod tests;
+
+use drift::Drift;
+
+/// How many of the last builds are shown.
+const RECENT: u32 = 8;
+
+/// What to compare with, and how to show it
+#[derive(Args, Debug, Default)]
+pub struct Command {
+    /// A plan: say where this machine's Nix is set otherwise
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+
+    /// Print JSON instead of a screen
+    #[arg(long)]
+    pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub place: Place,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What Nix is set to, has done and is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Version of this document's format.
+    pub version: Version<1>,
+    /// The installed Nix and its settings.
+    pub nix: Figure<Settings>,
+    /// What the store holds, where it is from, and how much caches have spared.
+    pub store: Figure<Store>,
+    /// What caches had and had not when Nix asked them, by their addresses: of
+    /// this user, and of root, for whom a daemon asks.
+    pub caches: Vec<Figure<BTreeMap<String, Remembered>>>,
+    /// What is being built.
+    pub active: Figure<Vec<Build>>,
+    /// The last builds.
+    pub recent: Figure<Vec<Attempt>>,
+}
+
+/// What was found, or why not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Figure<T> {
+    /// Where it is from, or would be.
+    pub source: String,
+    /// What was found.
+    pub found: Option<T>,
+    /// Why nothing, or not all, was found.
+    pub why: Option<String>,
+}
+
+/// The installed Nix and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which Nix.
+    pub implementation: Option<Implementation>,
+    /// Its version, e.g. `2.34.8`.
+    pub version: Option<String>,
+    /// The effective values of what we plan, by their names.
+    pub settings: BTreeMap<String, Value>,
+    /// Where they are not what the plan says; `null` without a plan.
+    pub drift: Option<Vec<Drift>>,
+}
+
+impl<T> Figure<T> {
+    pub(crate) fn new(source: impl Into<String>, found: Result<T>) -> Self {
+        let source = source.into();
+        match found {
+            Ok(found) => Self { source, found: Some(found), why: None },
+            Err(error) => Self { source, found: None, why: Some(reason(&error)) },
+        }
+    }
+
+    pub(crate) fn missing(source: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { source: source.into(), found: None, why: Some(why.into()) }
+    }
+}
+
+impl Command {
+    /// Look, and print it.
+    pub fn run(self) -> Result<()> {
+        self.common.apply_color();
+        let plan = self.plan.as_deref().map(|file| stage::read(Some(file))).transpose()?;
+        let now = now();
+        let status = look(plan.as_ref(), &self.place, now);
+        if self.json {
+            return stage::write(&status, &self.common);
+        }
+        stage::write_human(&screen::screen(&status, now), &self.common)
+    }
+}
+
+/// Look at everything.
+pub fn look(plan: Option<&Plan>, place: &Place, now: f64) -> Status {
+    let root = Root::live();
+    // Nix takes longest to answer.
+    let asked = nix::ask(&root);
+    let database = store::place();
+    #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 are few enough")]
+    let found = store::look(&database, now as i64);
+    let store = Figure::new(database.display().to_string(), found);
+    let caches = remembered::folders().iter().map(|folder| cache(folder)).collect();
+    let active = active();
+    let recent = recent(place);
+    let mut notes = Vec::new();
+    let (found, _) = nix::nix(&root, asked, &mut notes);
+    let nix =
+        settings(found, plan, &notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>());
+    Status { version: Version, nix, store, caches, active, recent }
+}
+
+fn settings(nix: Option<Nix>, plan: Option<&Plan>, notes: &[&str]) -> Figure<Settings> {
+    let source = "nix --version, nix show-config";
+    let Some(nix) = nix else { return Figure::missing(source, notes.join("; ")) };
+    let drift = plan.map(|plan| drift::drift(plan, &nix.settings));
+    let found = Settings {
+        implementation: nix.implementation,
+        version: nix.version,
+        settings: nix.settings,
+        drift,
+    };
+    let why = (!notes.is_empty()).then(|| notes.join("; "));
+    Figure { source: source.to_owned(), found: Some(found), why }
+}
+
+fn cache(folder: &Path) -> Figure<BTreeMap<String, Remembered>> {
+    match remembered::file(folder) {
+        Ok(Some(file)) => Figure::new(file.display().to_string(), remembered::caches(&file)),
+        Ok(None) => Figure::missing(folder.display().to_string(), "Nix has asked no cache here"),
+        Err(error) => Figure::new(folder.display().to_string(), Err(error)),
+    }
+}
+
+fn active() -> Figure<Vec<Build>> {
+    let active = active::active();
+    let notes: Vec<String> = active.notes.into_iter().map(|note| note.text).collect();
+    Figure {
+        source: "/proc".to_owned(),
+        found: Some(active.builds),
+        why: (!notes.is_empty()).then(|| notes.join("; ")),
+    }
+}
+
+fn recent(place: &Place) -> Figure<Vec<Attempt>> {
+    let filter = Filter { most: RECENT, ..Filter::default() };
+    match past(place) {
+        Ok(past) => {
+            let found = past.ask(|connection| attempts(connection, &filter));
+            Figure::new(past.source(), found)
+        }
+        Err(error) => Figure::new("history", Err(error)),
+    }
+}
