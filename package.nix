@@ -12,6 +12,7 @@ let
   programs = {
     caches = [ "caches" ];
     detect = [ "detect" ];
+    monitor = [ "monitor" ];
     profile = [
       "profile"
       "nix-conf-write"
@@ -35,6 +36,7 @@ rustPlatform.buildRustPackage {
       ./Cargo.lock
       ./caches
       ./detect
+      ./monitor
       ./profile
       ./storage
       ./xtask

@@ -12,7 +12,7 @@ use crate::modules::value;
 use crate::tools::{real_nix, text, workspace};
 
 const SYSTEMS: [&str; 4] = ["aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"];
-const PROGRAMS: [&str; 5] = ["caches", "detect", "nix-conf-write", "profile", "storage"];
+const PROGRAMS: [&str; 6] = ["caches", "detect", "monitor", "nix-conf-write", "profile", "storage"];
 
 fn sorted(names: &[&str], more: &[&str]) -> Value {
     let mut all = [names, more].concat();
@@ -74,7 +74,15 @@ fn the_flake_offers_everything_on_every_system() {
         assert_eq!(found["version"], json!(env!("CARGO_PKG_VERSION")));
         assert_eq!(
             found["apps_run"],
-            json!(["caches", "detect", "detect", "nix-conf-write", "profile", "storage"])
+            json!([
+                "caches",
+                "detect",
+                "detect",
+                "monitor",
+                "nix-conf-write",
+                "profile",
+                "storage"
+            ])
         );
         assert_eq!(found["overlay"], json!(["nixpace"]));
         assert_eq!(found["follows"], json!(vec!["follows-the-plan"; 4]));

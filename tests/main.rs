@@ -32,6 +32,8 @@ mod monitor_events;
 mod monitor_guard;
 /// What is recorded of what Nix did, on real Nix, and through every kind of end.
 mod monitor_record;
+/// What was built, as a page that a real browser shows.
+mod monitor_report;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.

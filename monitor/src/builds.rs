@@ -86,7 +86,7 @@ impl Command {
 }
 
 /// A number and its unit, as seconds.
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let bad = || "a whole number and s, m, h, d or w, such as 7d".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
     let unit = match unit {

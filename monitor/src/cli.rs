@@ -8,7 +8,7 @@ use detect::arguments::Common;
 use detect::stage;
 
 use crate::active::{self, table::table};
-use crate::{builds, costs, guard, ingest, listen, run, snapshot, status, trace};
+use crate::{builds, costs, guard, ingest, listen, report, run, snapshot, status, trace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +23,7 @@ Examples:
   monitor listen /run/nixpace/nix.sock   hear every build, by json-log-path
   monitor snapshot                   record what happened since the last one
   monitor guard --costs costs.json   keep builds within memory
+  monitor report --html report.html  what was built, as a page
 ";
 
 /// What to look at; without a command, the status.
@@ -68,6 +69,8 @@ pub enum Command {
     ///
     /// Reads the logs of builds and Nix's database; for a timer.
     Snapshot(snapshot::Command),
+    /// Show what Nix built, how long that took, and where everything came from
+    Report(report::command::Command),
     /// What Nix is set to, has done and is doing (the default)
     Status(status::Command),
     /// Keep builds within memory: hold those that would not fit, until they do
@@ -110,6 +113,7 @@ impl Cli {
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
+            Command::Report(command) => command.run()?,
             Command::Status(command) => command.run()?,
             Command::Guard(guard) => guard.run()?,
         }

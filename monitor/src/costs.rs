@@ -105,6 +105,9 @@ pub fn costs(attempts: &[Attempt], times: &BTreeMap<String, u32>) -> Costs {
             base_memory_bytes: fitted.map(|fitted| fitted.base_bytes),
             slot_memory_bytes: fitted.map(|fitted| fitted.slot_bytes),
             width: None,
+            // Nobody watches build directories fill.
+            build_bytes: None,
+            build_files: None,
             needs: Vec::new(),
         };
         Some((name.to_owned(), cost))

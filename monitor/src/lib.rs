@@ -23,6 +23,7 @@ pub mod pname;
 pub mod processes;
 pub mod recorded;
 pub mod remembered;
+pub mod report;
 pub mod run;
 pub mod sample;
 pub mod snapshot;

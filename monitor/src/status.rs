@@ -103,7 +103,7 @@ pub struct Settings {
 }
 
 impl<T> Figure<T> {
-    fn new(source: impl Into<String>, found: Result<T>) -> Self {
+    pub(crate) fn new(source: impl Into<String>, found: Result<T>) -> Self {
         let source = source.into();
         match found {
             Ok(found) => Self { source, found: Some(found), why: None },
@@ -111,7 +111,7 @@ impl<T> Figure<T> {
         }
     }
 
-    fn missing(source: impl Into<String>, why: impl Into<String>) -> Self {
+    pub(crate) fn missing(source: impl Into<String>, why: impl Into<String>) -> Self {
         Self { source: source.into(), found: None, why: Some(why.into()) }
     }
 }

@@ -30,10 +30,11 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
 }
 
 /// Every tool's command line.
-fn tools() -> [Command; 5] {
+fn tools() -> [Command; 6] {
     [
         caches::cli::Cli::command(),
         detect::cli::Cli::command(),
+        monitor::cli::Cli::command(),
         ProfileCli::command(),
         NixConfWriteCli::command(),
         StorageCli::command(),
