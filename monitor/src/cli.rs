@@ -1,6 +1,7 @@
 //! The command line of `monitor`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -9,11 +10,13 @@ use detect::stage;
 
 use crate::active::{self, table::table};
 use crate::guard;
+use crate::watch::watch;
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
   monitor active                     who builds what since when
+  monitor active --watch             the same again and again
   monitor guard --costs costs.json   keep builds within memory
 ";
 
@@ -43,6 +46,10 @@ pub struct Active {
     #[arg(long)]
     pub json: bool,
 
+    /// Look again every second; with --json, a document on each line
+    #[arg(long, conflicts_with = "output")]
+    pub watch: bool,
+
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub common: Common,
@@ -50,6 +57,10 @@ pub struct Active {
 
 impl Active {
     fn run(self) -> Result<()> {
+        if self.watch {
+            self.common.apply_color();
+            return watch(Duration::from_secs(1), self.json, &self.common);
+        }
         let active = active::active();
         self.common.apply_color();
         self.common.tell(&active.notes);

@@ -15,3 +15,4 @@ pub mod locks;
 pub mod processes;
 pub mod recorded;
 pub mod sample;
+pub mod watch;
