@@ -1,6 +1,7 @@
 //! The command line of `monitor`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -8,6 +9,7 @@ use detect::arguments::Common;
 use detect::stage;
 
 use crate::active::{self, table::table};
+use crate::watch::watch;
 use crate::{builds, costs, guard, ingest, listen, report, run, snapshot, status, trace};
 
 const EXAMPLES: &str = "\
@@ -17,6 +19,7 @@ Examples:
   monitor ingest build.jsonl         what a recorded stream of events says happened
   monitor --plan plan.json           the same, and where it is set otherwise
   monitor active                     who builds what since when
+  monitor active --watch             the same again and again
   monitor builds --since 7d --slowest
   monitor costs | profile --costs /dev/stdin hardware.json
   monitor trace -o trace.json build.jsonl   and when, for ui.perfetto.dev
@@ -84,6 +87,10 @@ pub struct Active {
     #[arg(long)]
     pub json: bool,
 
+    /// Look again every second; with --json, a document on each line
+    #[arg(long, conflicts_with = "output")]
+    pub watch: bool,
+
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub common: Common,
@@ -91,6 +98,10 @@ pub struct Active {
 
 impl Active {
     fn run(self) -> Result<()> {
+        if self.watch {
+            self.common.apply_color();
+            return watch(Duration::from_secs(1), self.json, &self.common);
+        }
         let active = active::active();
         self.common.apply_color();
         self.common.tell(&active.notes);

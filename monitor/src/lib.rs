@@ -31,3 +31,4 @@ pub mod status;
 pub mod store;
 pub mod stream;
 pub mod trace;
+pub mod watch;

@@ -260,10 +260,10 @@ impl Stream {
         let Some(activity) = self.open.remove(&id) else { return Change::Nothing };
         self.room += ENTRY_BYTES * usize::from(activity.is_only_open());
         match activity {
-            Activity::Build { index, at: began } => {
+            Activity::Build { index, at: start } => {
                 let begun = &mut self.builds[index];
                 begun.ended = true;
-                begun.build.wall_seconds = between(began, at);
+                begun.build.wall_seconds = between(start, at);
                 if let Some(phase) = begun.build.phases.last_mut() {
                     phase.wall_seconds = between(begun.phase_at, at);
                 }

@@ -199,11 +199,17 @@ impl Worker {
             }
         }
         self.known.retain(|id, _| seen.iter().any(|build| build.id == *id));
-        let gone = |stopped: &Stopped| self.known.values().any(|known| known.stopped == *stopped);
-        let before = self.record.stopped.len();
-        self.record.stopped.retain(gone);
-        if self.record.stopped.len() < before {
-            // A build was ended while it was stopped; late is soon enough.
+        let is_known = |stopped: &Stopped| self.known.values().any(|one| one.stopped == *stopped);
+        let (stays, gone): (Vec<Stopped>, Vec<Stopped>) =
+            std::mem::take(&mut self.record.stopped).into_iter().partition(is_known);
+        self.record.stopped = stays;
+        for stopped in &gone {
+            // Its user may build something else by now, of which we may have
+            // stopped a part.
+            self.stopper.go(stopped);
+        }
+        if !gone.is_empty() {
+            // Late is soon enough.
             let _ = self.keeper.write(&self.record);
         }
         let memory = self.memory.look(active.builds.first().map(|build| build.worker))?;
