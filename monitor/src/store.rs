@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use detect::database;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,15 +101,16 @@ pub(crate) struct Registered<'a> {
 
 impl Registered<'_> {
     /// The names of the keys that signed it, each once.
-    pub(crate) fn signers(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for signature in self.signatures.split_ascii_whitespace() {
-            let name = signature.split(':').next().unwrap_or(signature);
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
+    pub(crate) fn signers(&self) -> impl Iterator<Item = &str> {
+        let names = || {
+            let signatures = self.signatures.split_ascii_whitespace();
+            signatures.map(|signature| signature.split(':').next().unwrap_or(signature))
+        };
+        // Nearly always there is one.
+        names()
+            .enumerate()
+            .filter(move |(at, name)| !names().take(*at).any(|other| other == *name))
+            .map(|(_, name)| name)
     }
 }
 
@@ -118,9 +120,10 @@ pub(crate) fn each_path(
     above: i64,
     mut visit: impl FnMut(&Registered<'_>),
 ) -> rusqlite::Result<()> {
+    // Plain columns: what is made of them here costs less than functions there.
     let mut query = connection.prepare(
-        "select substr(path, -4) = '.drv', registrationTime, narSize, ultimate, \
-         coalesce(sigs, ''), coalesce(ca, ''), deriver is null from ValidPaths where id > ?1",
+        "select path, registrationTime, narSize, ultimate, sigs, ca, deriver is null \
+         from ValidPaths where id > ?1",
     )?;
     let mut rows = query.query([above])?;
     while let Some(row) = rows.next()? {
@@ -131,13 +134,15 @@ pub(crate) fn each_path(
 
 fn registered<'a>(row: &'a Row<'_>) -> rusqlite::Result<Registered<'a>> {
     // What is not text there is nothing of Nix's.
-    let text = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str().unwrap_or_default());
+    let text = |at| -> rusqlite::Result<&'a [u8]> {
+        Ok(if let ValueRef::Text(text) = row.get_ref(at)? { text } else { &[] })
+    };
     let signatures = text(4)?;
     let facts = origin::Facts {
-        is_drv: row.get(0)?,
+        is_drv: text(0)?.ends_with(b".drv"),
         is_ultimate: row.get::<_, Option<i64>>(3)?.unwrap_or(0) != 0,
         is_signed: !signatures.is_empty(),
-        is_fixed: text(5)?.starts_with("fixed:"),
+        is_fixed: text(5)?.starts_with(b"fixed:"),
         has_deriver: !row.get::<_, bool>(6)?,
     };
     let size: Option<i64> = row.get(2)?;
@@ -145,7 +150,7 @@ fn registered<'a>(row: &'a Row<'_>) -> rusqlite::Result<Registered<'a>> {
         origin: facts.origin(),
         time: row.get(1)?,
         nar_bytes: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
-        signatures,
+        signatures: str::from_utf8(signatures).unwrap_or_default(),
     })
 }
 
@@ -180,6 +185,7 @@ fn store(connection: &Connection, now: i64) -> rusqlite::Result<Store> {
             }
         }
     })?;
+    store.rates.iter_mut().for_each(Rate::divide);
     let day = |(day, origins)| Day { began_unix_seconds: day * DAY, origins };
     store.days = days.into_iter().map(day).collect();
     Ok(store)

@@ -56,7 +56,7 @@ fn paths(connection: &Connection, last_path: i64) -> rusqlite::Result<Paths> {
     let since = if registered < last_path { -1 } else { last_path };
     let mut found = Paths { since, registered, ..Paths::default() };
     each_path(connection, since, |path| {
-        let signer = path.signers().first().copied().unwrap_or_default();
+        let signer = path.signers().next().unwrap_or_default();
         let signer = if path.origin == Origin::Substituted { signer } else { "" };
         let key = (path.time.div_euclid(DAY), path.origin, signer.to_owned());
         found.arrived.entry(key).or_default().add(path.nar_bytes);

@@ -66,9 +66,13 @@ impl Rate {
         };
         if self.window.holds(path.time, now) {
             amount.add(path.nar_bytes);
-            self.hit_rate = share(self.substituted.paths, self.built.paths);
-            self.hit_rate_by_bytes = share(self.substituted.nar_bytes, self.built.nar_bytes);
         }
+    }
+
+    /// Say what share it is of all that was counted.
+    pub(super) fn divide(&mut self) {
+        self.hit_rate = share(self.substituted.paths, self.built.paths);
+        self.hit_rate_by_bytes = share(self.substituted.nar_bytes, self.built.nar_bytes);
     }
 }
 
