@@ -131,7 +131,7 @@ fn record(
     last_path: Option<i64>,
 ) -> Result<Taken> {
     let logs = logs::list(&traces.logs, &traces.store_dir)?;
-    let seen = history.ask(|connection| keep::seen(connection))?;
+    let seen = history.ask(keep::seen)?;
     // What began since is not among what is running.
     let is_done = |log: &&Log| {
         judge::seconds(log.changed) < now
