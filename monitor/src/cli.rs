@@ -55,7 +55,7 @@ pub enum Command {
     /// Events are what Nix writes to stderr with --log-format internal-json, or to
     /// the socket or file of json-log-path.
     Ingest(ingest::Command),
-    /// Draw a recorded stream of events as a timeline, for Perfetto or chrome://tracing
+    /// Draw a recorded stream of events as a timeline, for ui.perfetto.dev
     Trace(trace::Command),
     /// Hear every build of this machine, by the socket of json-log-path
     ///

@@ -124,7 +124,7 @@ fn watch(
         let closed = matches!(arrived, Err(RecvTimeoutError::Disconnected));
         if let Ok((line, at)) = arrived {
             let line = line.as_deref().map_or(Line::TooLong, Line::Whole);
-            stream.line(line, Some(at), &mut |change| screen.show(change, at));
+            stream.line(line, Some(at), &mut |change| screen.show(&change, at));
             if let Some((_, heard)) = &mut ended {
                 *heard = Instant::now();
             }

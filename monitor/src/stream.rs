@@ -260,10 +260,10 @@ impl Stream {
         let Some(activity) = self.open.remove(&id) else { return Change::Nothing };
         self.room += ENTRY_BYTES * usize::from(activity.is_only_open());
         match activity {
-            Activity::Build { index, at: start } => {
+            Activity::Build { index, at: from } => {
                 let begun = &mut self.builds[index];
                 begun.ended = true;
-                begun.build.wall_seconds = between(start, at);
+                begun.build.wall_seconds = between(from, at);
                 if let Some(phase) = begun.build.phases.last_mut() {
                     phase.wall_seconds = between(begun.phase_at, at);
                 }
@@ -273,14 +273,14 @@ impl Stream {
                 self.built_before = self.built;
                 Change::Ended(&begun.build)
             }
-            Activity::Hit { index, at: began } => {
+            Activity::Hit { index, at: from } => {
                 let hit = &mut self.hits[index];
                 hit.ended = true;
-                hit.substitution.wall_seconds = between(began, at);
+                hit.substitution.wall_seconds = between(from, at);
                 Change::Fetched(&hit.substitution.path)
             }
-            Activity::Wait { index, at: began } => {
-                self.waits[index].wall_seconds = between(began, at);
+            Activity::Wait { index, at: from } => {
+                self.waits[index].wall_seconds = between(from, at);
                 Change::Nothing
             }
             Activity::Copy { .. } => {
@@ -325,11 +325,10 @@ impl Stream {
                 self.hits[*hit].substitution.nar_bytes = Some(expected);
             }
             Some(Activity::Transfer(Transfer { hit, done: before })) => {
-                let account = |total: u64| total.saturating_sub(*before).saturating_add(done);
-                self.downloaded_bytes = account(self.downloaded_bytes);
-                if let Some(hit) = hit {
-                    let bytes = &mut self.hits[*hit].substitution.downloaded_bytes;
-                    *bytes = bytes.map(account);
+                let (was, is) = (*before, done);
+                let hit = hit.and_then(|hit| self.hits[hit].substitution.downloaded_bytes.as_mut());
+                for bytes in hit.into_iter().chain([&mut self.downloaded_bytes]) {
+                    *bytes = bytes.saturating_sub(was).saturating_add(is);
                 }
                 *before = done;
             }
@@ -343,7 +342,7 @@ impl Stream {
         if self.fits(&[&what, &reason]) {
             self.failures.entry(what.clone()).or_insert(reason);
         }
-        what.ends_with(".drv").then_some(what)
+        name::is_drv(&what).then_some(what)
     }
 
     /// What happened, when no more will be said.

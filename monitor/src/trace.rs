@@ -76,7 +76,7 @@ struct Event {
 }
 
 impl Event {
-    fn names(what: &str, name: String, pid: usize, tid: usize) -> Self {
+    fn names(what: &str, name: &str, pid: usize, tid: usize) -> Self {
         let args = json!({ "name": name });
         Self { name: what.to_owned(), ph: "M", cat: None, ts: None, dur: None, pid, tid, args }
     }
@@ -133,9 +133,9 @@ pub fn trace(recorded: &Recorded) -> Trace {
 /// Name a group of lanes, and each of them.
 fn head(events: &mut Vec<Event>, pid: usize, group: &str, lane: &str, placed: &[usize]) {
     let Some(last) = placed.iter().max() else { return };
-    events.push(Event::names("process_name", group.to_owned(), pid, 0));
+    events.push(Event::names("process_name", group, pid, 0));
     let lanes = 1..=*last;
-    events.extend(lanes.map(|tid| Event::names("thread_name", format!("{lane} {tid}"), pid, tid)));
+    events.extend(lanes.map(|tid| Event::names("thread_name", &format!("{lane} {tid}"), pid, tid)));
 }
 
 /// A build, and in it its phases, of which the last ends when it does.

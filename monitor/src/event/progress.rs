@@ -31,12 +31,15 @@ impl Progress {
 
 /// The number at the start of `text`, and what follows. Leading zeros are no JSON.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
-    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at(end);
-    // Nineteen digits always fit.
-    if digits.is_empty() || digits.len() > 19 || (digits[0] == b'0' && digits.len() > 1) {
-        return None;
+    let (mut value, mut end) = (0_u64, 0);
+    while let Some(digit) = text.get(end).map(|byte| byte.wrapping_sub(b'0'))
+        && digit < 10
+    {
+        // Wrong only when there are too many digits, of which nothing is made.
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        end += 1;
     }
-    let value = digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
-    Some((value, rest))
+    // Nineteen digits always fit.
+    let is_number = (1..=19).contains(&end) && (text[0] != b'0' || end == 1);
+    is_number.then(|| (value, &text[end..]))
 }

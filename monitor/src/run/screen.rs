@@ -77,7 +77,7 @@ impl Screen {
     }
 
     /// Show what changed.
-    pub(super) fn show(&mut self, change: Change, at: f64) {
+    pub(super) fn show(&mut self, change: &Change, at: f64) {
         match change {
             Change::Began(build) => self.began(build, at),
             Change::Phase(build) => {
@@ -103,7 +103,7 @@ impl Screen {
                     self.print(&format!("waiting for {what}"));
                 }
             }
-            Change::Message { level, text, failed } => self.message(level, text, failed),
+            Change::Message { level, text, failed } => self.message(*level, text, *failed),
             Change::Text(text) => self.print(&String::from_utf8_lossy(text)),
             Change::Nothing => {}
         }

@@ -46,7 +46,7 @@ impl Settings {
 /// The number that a command line gives a setting: `-j 4`, `-j4`, `--option max-jobs 4`.
 fn number(words: &[&str], setting: &str, flags: &[&str]) -> Option<u32> {
     let at = |at: usize| words.get(at)?.parse().ok();
-    let given = words.iter().enumerate().filter_map(|(position, word)| {
+    let mut given = words.iter().enumerate().filter_map(|(position, word)| {
         if flags.contains(word) {
             return at(position + 1);
         }
@@ -55,7 +55,7 @@ fn number(words: &[&str], setting: &str, flags: &[&str]) -> Option<u32> {
         }
         flags.iter().find_map(|flag| word.strip_prefix(flag)?.parse().ok())
     });
-    given.last()
+    given.next_back()
 }
 
 #[cfg(test)]

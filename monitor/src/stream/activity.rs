@@ -114,18 +114,15 @@ impl Stream {
     }
 
     pub(super) fn start_transfer(&mut self, start: &Start) {
-        let hit = match start.parent {
-            Some(parent) => match self.open.get(&parent) {
-                Some(Activity::Copy { hit, .. }) => *hit,
-                // What is asked of a cache, or fetched by a builder, is no path.
-                _ => return,
-            },
-            None => {
-                let url = start.fields.first().map(AsRef::as_ref).unwrap_or_default();
-                let Some(position) = self.copy_of(start.id, url) else { return };
-                self.copies.remove(position);
-                None
-            }
+        let hit = if let Some(parent) = start.parent {
+            // What is asked of a cache, or fetched by a builder, is no path.
+            let Some(Activity::Copy { hit, .. }) = self.open.get(&parent) else { return };
+            *hit
+        } else {
+            let url = start.fields.first().map(AsRef::as_ref).unwrap_or_default();
+            let Some(position) = self.copy_of(start.id, url) else { return };
+            self.copies.remove(position);
+            None
         };
         self.remember(start.id, Activity::Transfer(Transfer { hit, done: 0 }));
     }

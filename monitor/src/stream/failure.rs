@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::name::is_drv;
 use crate::recorded::Build;
 
 /// A failure that a message tells.
@@ -56,7 +57,7 @@ impl Failure {
 fn quoted(head: &str) -> Option<&str> {
     let mut parts = head.split('\'').skip(1).step_by(2);
     let output = head.strip_prefix("output '").and_then(|rest| rest.split('\'').next());
-    parts.find(|part| part.ends_with(".drv")).or(output)
+    parts.find(|part| is_drv(part)).or(output)
 }
 
 /// Why a build failed, if a message said so: of it, or of one of its outputs, whose
@@ -67,7 +68,7 @@ pub(super) fn of<'a>(failures: &'a BTreeMap<String, String>, build: &Build) -> O
             let rest = super::name(path).strip_prefix(build.name.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         };
-        let mut outputs = failures.iter().filter(|(what, _)| !what.ends_with(".drv"));
+        let mut outputs = failures.iter().filter(|(what, _)| !is_drv(what));
         outputs.find(|(path, _)| is_output(path)).map(|(_, reason)| reason)
     })
 }

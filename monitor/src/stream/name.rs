@@ -10,13 +10,18 @@ pub fn name(path: &str) -> &str {
     named.strip_suffix(".drv").unwrap_or(named)
 }
 
+/// Whether a path is a derivation's: in a store, case matters.
+pub(super) fn is_drv(path: &str) -> bool {
+    path.strip_suffix(".drv").is_some()
+}
+
 /// What is waited for, and which derivation waits, by a plain text such as `waiting
 /// for a free build user ID for '/nix/store/…-a.drv'`.
 pub(super) fn waited(text: &str) -> (String, Option<String>) {
     let what = text.strip_prefix("waiting for ").unwrap_or(text);
     let cut = [" for '", " to build '"].into_iter().find_map(|link| what.split_once(link));
     match cut.map(|(what, drv)| (what, drv.trim_end_matches('\''))) {
-        Some((what, drv)) if drv.ends_with(".drv") => (what.to_owned(), Some(drv.to_owned())),
+        Some((what, drv)) if is_drv(drv) => (what.to_owned(), Some(drv.to_owned())),
         _ => (what.to_owned(), None),
     }
 }
