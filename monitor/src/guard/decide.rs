@@ -179,6 +179,10 @@ impl Guard {
         let is_short = is_above(moment, self.marks.high)
             || self.states.values().any(|state| matches!(state, State::Frozen(_)));
         let mut taken = 0_u64;
+        // Whoever is stopped keeps the memory it has.
+        let runs = |id| matches!(self.states.get(&id), Some(State::Running(_)));
+        let stopped = builds.iter().filter(|build| !runs(build.id));
+        let mut stopped = stopped.map(|build| build.memory_bytes).fold(0, u64::saturating_add);
         // The most that one which does not fit will need together with all that
         // run and are younger: they must not be in its way once it is the oldest.
         let mut kept = 0_u64;
@@ -191,14 +195,12 @@ impl Guard {
                     continue;
                 }
                 None if build.has_begun => true,
-                Some(State::Frozen(_)) => {
-                    taken = taken.saturating_add(build.memory_bytes);
-                    continue;
-                }
+                Some(State::Frozen(_)) => continue,
                 Some(State::Held(_)) | None => {
                     let all = taken_by_later(builds, build.id, &self.states);
-                    let fits = taken.saturating_add(need).saturating_add(all) <= total
-                        && (kept == 0 || kept.saturating_add(need) <= total);
+                    let own = stopped.saturating_sub(build.memory_bytes);
+                    let sum = [need, all, own].into_iter().fold(taken, u64::saturating_add);
+                    let fits = sum <= total && (kept == 0 || kept.saturating_add(need) <= total);
                     let waited = match state {
                         Some(State::Held(since)) => moment.now.saturating_sub(since),
                         _ => Duration::ZERO,
@@ -208,6 +210,7 @@ impl Guard {
                 }
             };
             if is_in {
+                stopped = stopped.saturating_sub(build.memory_bytes);
                 taken = taken.saturating_add(need);
                 kept = if kept == 0 { 0 } else { kept.saturating_add(need) };
                 self.run(build.id, moment.now, actions);

@@ -60,6 +60,14 @@ fn what_ran_before_is_not_held() {
 }
 
 #[test]
+fn who_waits_keeps_what_it_has() {
+    let mut guard = Guard::new(MARKS);
+    let builds = [seen(1, 10, 300), seen(2, 200, 600), seen(3, 10, 350)];
+    let expected = [Action::Hold(id(2)), Action::Hold(id(3))];
+    assert_eq!(guard.decide(&moment(0, &builds)), expected, "300 + 200 + 350 > 800");
+}
+
+#[test]
 fn the_small_pass_the_big_only_where_they_will_not_be_in_its_way() {
     let mut guard = Guard::new(MARKS);
     let builds = [seen(1, 10, 300), seen(2, 10, 600), seen(3, 10, 200), seen(4, 10, 100)];
