@@ -8,7 +8,7 @@ use detect::arguments::Common;
 use detect::stage;
 
 use crate::active::{self, table::table};
-use crate::{builds, costs, report, snapshot, status};
+use crate::{builds, costs, metrics, report, snapshot, status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +18,7 @@ Examples:
   monitor builds --since 7d --slowest
   monitor costs | profile --costs /dev/stdin hardware.json
   monitor snapshot                   record what happened since the last one
+  monitor metrics --textfile /var/lib/nixpace/nixpace.prom
   monitor report --html report.html  what was built, as a page
 ";
 
@@ -48,6 +49,8 @@ pub enum Command {
     ///
     /// Reads the logs of builds and Nix's database; for a timer.
     Snapshot(snapshot::Command),
+    /// Figures for Prometheus: how many builds, how long, how much from caches
+    Metrics(metrics::Command),
     /// Show what Nix built, how long that took, and where everything came from
     Report(report::command::Command),
     /// What Nix is set to, has done and is doing (the default)
@@ -86,6 +89,7 @@ impl Cli {
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
+            Command::Metrics(command) => command.run()?,
             Command::Report(command) => command.run()?,
             Command::Status(command) => command.run()?,
         }

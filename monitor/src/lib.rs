@@ -15,6 +15,7 @@ pub mod costs;
 pub mod history;
 pub mod human;
 pub mod locks;
+pub mod metrics;
 pub mod pname;
 pub mod processes;
 pub mod recorded;
