@@ -25,7 +25,10 @@
     {
       overlays.default = final: _: { nixpace = nixpace final; };
 
-      nixosModules.default = ./profile/module.nix;
+      nixosModules = {
+        default = ./profile/module.nix;
+        monitor = ./monitor/module.nix;
+      };
       darwinModules.default = ./profile/darwin-module.nix;
 
       # One build; what differs is the program that `nix run` starts.
@@ -80,7 +83,9 @@
           nixos = lib.nixosSystem {
             modules = [
               self.nixosModules.default
+              self.nixosModules.monitor
               follow
+              { services.nixpace.monitor.enable = true; }
               { nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system; }
             ];
           };

@@ -12,6 +12,7 @@ let
   programs = {
     caches = [ "caches" ];
     detect = [ "detect" ];
+    monitor = [ "monitor" ];
     profile = [
       "profile"
       "nix-conf-write"
@@ -34,6 +35,7 @@ rustPlatform.buildRustPackage {
       ./Cargo.lock
       ./caches
       ./detect
+      ./monitor
       ./profile
       ./xtask
       # A member of the workspace, though what it tests needs real machines.
@@ -55,6 +57,12 @@ rustPlatform.buildRustPackage {
       installShellCompletion --bash written/completions/*.bash
       installShellCompletion --fish written/completions/*.fish
       installShellCompletion --zsh written/completions/_*
+    ''
+    + lib.optionalString stdenv.hostPlatform.isLinux ''
+      install -D --mode=644 -t "$out/lib/systemd/system" monitor/systemd/*.service monitor/systemd/*.timer
+      install -D --mode=644 monitor/systemd/nixpace.sysusers "$out/lib/sysusers.d/nixpace.conf"
+      substituteInPlace "$out"/lib/systemd/system/*.service \
+        --replace-fail /usr/bin/monitor "$out/bin/monitor"
     ''
     + ''
       rm "$out/bin/xtask"

@@ -29,9 +29,10 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
 }
 
 /// Every tool's command line.
-fn tools() -> [Command; 4] {
+fn tools() -> [Command; 5] {
     let caches = caches::cli::Cli::command();
-    [caches, detect::cli::Cli::command(), ProfileCli::command(), NixConfWriteCli::command()]
+    let [detect, monitor] = [detect::cli::Cli::command(), monitor::cli::Cli::command()];
+    [caches, detect, monitor, ProfileCli::command(), NixConfWriteCli::command()]
 }
 
 fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {
