@@ -26,6 +26,8 @@ mod machines;
 mod modules;
 /// Who builds what at the moment, by what real Nix does.
 mod monitor_active;
+/// What is recorded of what Nix did, on real Nix, and through every kind of end.
+mod monitor_record;
 /// What was built, as a page that a real browser shows.
 mod monitor_report;
 /// Metrics as others read them, and the service that writes them.

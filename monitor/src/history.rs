@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use keep::Keep;
@@ -47,7 +48,7 @@ impl History {
     pub fn open(file: &Path) -> Result<Self> {
         place::make_folder(file)?;
         let name = || file.display().to_string();
-        let connection = open(file).with_context(name)?;
+        let connection = open(file).map_err(explained).with_context(name)?;
         Ok(Self { connection, file: file.to_owned() })
     }
 
@@ -84,18 +85,16 @@ impl History {
         &mut self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        let written = (|| {
+        let write = || {
             // Who reads first and writes then would find that another writer was
             // faster.
             let behavior = TransactionBehavior::Immediate;
             let transaction = self.connection.transaction_with_behavior(behavior)?;
             let result = change(&transaction)?;
             transaction.commit()?;
-            Ok(result)
-        })();
-        written
-            .map_err(|error: rusqlite::Error| anyhow::Error::msg(why(&error)))
-            .with_context(|| self.file.display().to_string())
+            anyhow::Ok(result)
+        };
+        write().map_err(explained).with_context(|| self.file.display().to_string())
     }
 }
 
@@ -129,14 +128,20 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// Why something could not be written, in words that say what to do.
-fn why(error: &rusqlite::Error) -> String {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "no space left on the device".to_owned(),
-        Some(ErrorCode::DatabaseBusy) => {
-            format!("another program has held it for {} s", PATIENCE.as_secs())
-        }
-        _ => error.to_string(),
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    let Some(known) = error.downcast_ref::<rusqlite::Error>() else { return error };
+    let is_full = known.sqlite_error().is_some_and(|error| {
+        // What readers and writers share is made larger before anything is written.
+        error.code == ErrorCode::DiskFull || error.extended_code == SQLITE_IOERR_SHMSIZE
+    });
+    if is_full {
+        return anyhow::Error::msg("no space left on the device");
     }
+    if is_busy(known) {
+        let seconds = PATIENCE.as_secs();
+        return anyhow::Error::msg(format!("another program has held it for {seconds} s"));
+    }
+    error
 }
 
 /// A number as `SQLite` has them.

@@ -68,7 +68,7 @@ pub fn caches(file: &Path) -> Result<BTreeMap<String, Remembered>> {
         let mut query = connection.prepare(
             "select BinaryCaches.url, total(present <> 0), total(present = 0), \
              total(fileSize * (present <> 0)), total(narSize * (present <> 0)) \
-             from NARs join BinaryCaches on NARs.cache = BinaryCaches.id group by BinaryCaches.url",
+             from NARs join BinaryCaches on NARs.cache = BinaryCaches.id group by 1",
         )?;
         let rows = query.query_map([], |row| {
             let [hits, misses, file_bytes, nar_bytes] =
@@ -98,11 +98,11 @@ mod tests {
 
     const TABLES: &str = "\
         create table BinaryCaches (id integer primary key, url text);
-        create table NARs (cache integer, hashPart text, fileSize integer, narSize integer, \
+        create table NARs (cache integer, hashPart text, url text, fileSize integer, narSize integer, \
           timestamp integer, present integer);
         insert into BinaryCaches values (1, 'https://a.example'), (2, 'https://b.example');
-        insert into NARs values (1, 'x', 100, 1000, 0, 1), (1, 'y', null, 500, 0, 1), \
-          (1, 'z', null, null, 0, 0), (2, 'x', null, null, 0, 0);";
+        insert into NARs values (1, 'x', 'nar/x', 100, 1000, 0, 1), (1, 'y', 'nar/y', null, 500, 0, 1), \
+          (1, 'z', null, null, null, 0, 0), (2, 'x', null, null, null, 0, 0);";
 
     #[test]
     fn hits_and_misses_by_cache() {

@@ -78,6 +78,7 @@ pub struct Status {
 /// What was found, or why not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "FigureOf{T}")]
 pub struct Figure<T> {
     /// Where it is from, or would be.
     pub source: String,

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use detect::database;
 use rusqlite::{Connection, Row};
 use schemars::JsonSchema;
@@ -83,6 +83,8 @@ pub fn place() -> PathBuf {
 
 /// Look at a store, at a time in seconds since 1970.
 pub fn look(database: &Path, now: i64) -> Result<Store> {
+    // `SQLite` says no more than that it cannot open it.
+    std::fs::metadata(database).with_context(|| database.display().to_string())?;
     database::read(database, |connection| store(connection, now))
 }
 

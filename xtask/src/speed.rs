@@ -6,6 +6,7 @@
 
 mod caches;
 mod delay;
+mod monitor;
 mod served;
 
 use std::path::{Path, PathBuf};
@@ -40,16 +41,23 @@ pub(crate) enum Part {
     Machine,
     /// The one that asks caches
     Caches,
+    /// The one that watches Nix
+    Monitor,
 }
 
 /// Compare, and print a table.
 pub(crate) fn run(part: Option<Part>) -> Result<()> {
-    if part != Some(Part::Caches) {
+    let is_wanted = |one| part.is_none_or(|part| part == one);
+    if is_wanted(Part::Machine) {
         machine()?;
     }
-    if part != Some(Part::Machine) {
+    if is_wanted(Part::Caches) {
         command::run(&mut cargo(["build", "--quiet", "--release", "--package", "caches"]))?;
         caches::run(&released()?.join("caches"))?;
+    }
+    if is_wanted(Part::Monitor) {
+        command::run(&mut cargo(["build", "--quiet", "--release", "--package", "monitor"]))?;
+        monitor::run(&released()?.join("monitor"))?;
     }
     Ok(())
 }

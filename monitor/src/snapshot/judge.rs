@@ -30,6 +30,7 @@ pub(super) struct Judged {
     /// In seconds since 1970.
     pub(super) started: Option<f64>,
     pub(super) ended: f64,
+    pub(super) wall_seconds: Option<f64>,
 }
 
 /// A log as it was at an earlier snapshot.
@@ -47,9 +48,12 @@ pub(super) fn judge(log: &Log, before: Option<Before>, outputs: Option<Registere
         || outputs.is_some_and(|outputs| {
             outputs.last + LATE_SECONDS < ended || outputs.first + LATE_SECONDS < outputs.last
         });
-    let started = log.born.filter(|_| !is_repeated).map(seconds);
+    let is_restored = log.born.is_some_and(|born| born > log.changed);
+    let born = log.born.filter(|_| !is_repeated && !is_restored);
     let reason = if is_repeated {
         Some("built again: its log keeps the time of the first build")
+    } else if is_restored {
+        Some("its log was put back from elsewhere: it is older than its file")
     } else if log.born.is_none() {
         Some("the logs' file system does not keep when a file was made")
     } else if outcome.is_none() {
@@ -57,7 +61,13 @@ pub(super) fn judge(log: &Log, before: Option<Before>, outputs: Option<Registere
     } else {
         None
     };
-    Judged { outcome, reason: reason.map(str::to_owned), started, ended }
+    Judged {
+        outcome,
+        reason: reason.map(str::to_owned),
+        started: born.map(seconds),
+        ended,
+        wall_seconds: born.map(|born| seconds(log.changed - born)),
+    }
 }
 
 /// Whether outputs are of a build that ended then: older ones are of another, as
@@ -96,7 +106,8 @@ mod tests {
     }
 
     fn wall(judged: &Judged) -> Option<f64> {
-        judged.started.map(|started| judged.ended - started)
+        assert_eq!(judged.started.is_some(), judged.wall_seconds.is_some());
+        judged.wall_seconds
     }
 
     #[test]
@@ -133,6 +144,13 @@ mod tests {
         // A log that was removed and made anew is as good as the first.
         let other = Some(Before { born: Some(SECOND), changed: 11 * SECOND });
         assert_eq!(wall(&judge(&log(Some(10), 45), other, Some(at(45.0, 45.0)))), Some(35.0));
+    }
+
+    #[test]
+    fn a_log_from_a_backup_is_older_than_its_file() {
+        let judged = judge(&log(Some(100), 14), None, Some(at(14.0, 14.0)));
+        assert_eq!((wall(&judged), judged.outcome), (None, Some(Outcome::Built)));
+        assert!(judged.reason.is_some_and(|why| why.contains("older than its file")));
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn add_log(
     )?;
     update.execute(params![log.file, log.born, log.changed])?;
     let judged = judge(log, before, state.outputs.get(&log.drv).copied());
-    let Judged { outcome, reason, started, ended } = judged;
+    let Judged { outcome, reason, started, ended, wall_seconds } = judged;
     // What events said of the same build says more.
     let mut known = transaction.prepare_cached(
         "select 1 from builds where drv = ?1 and ended between ?2 and ?3 limit 1",
@@ -151,7 +151,7 @@ fn add_log(
         reason,
         started,
         ended,
-        started.map(|started| ended - started),
+        wall_seconds,
     ])?;
     Ok(true)
 }

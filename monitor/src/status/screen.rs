@@ -105,10 +105,8 @@ fn nix(lines: &mut Lines, figure: &Figure<Settings>) {
 fn store(lines: &mut Lines, store: &Store) {
     let Store { registered_paths, total, origins, signed_by, rates, .. } = store;
     let Amount { paths, nar_bytes } = total;
-    let text = format!(
-        "{paths} paths of {} before links; {registered_paths} ever registered",
-        size(*nar_bytes)
-    );
+    let text =
+        format!("{paths} paths, {} unpacked; {registered_paths} ever registered", size(*nar_bytes));
     lines.add("Store", &text);
     let of = |origin: &Origin| Some((*origin, *origins.get(origin)?));
     let origins = Origin::ALL.iter().filter_map(of).map(|(origin, amount)| {
