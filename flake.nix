@@ -27,6 +27,7 @@
 
       nixosModules = {
         default = ./profile/module.nix;
+        monitor = ./monitor/module.nix;
         storage = ./storage/module.nix;
       };
       darwinModules.default = ./profile/darwin-module.nix;
@@ -83,7 +84,9 @@
           nixos = lib.nixosSystem {
             modules = [
               self.nixosModules.default
+              self.nixosModules.monitor
               follow
+              { services.nixpace.monitor.enable = true; }
               { nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system; }
             ];
           };

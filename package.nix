@@ -60,6 +60,12 @@ rustPlatform.buildRustPackage {
       installShellCompletion --fish written/completions/*.fish
       installShellCompletion --zsh written/completions/_*
     ''
+    + lib.optionalString stdenv.hostPlatform.isLinux ''
+      install -D --mode=644 -t "$out/lib/systemd/system" monitor/systemd/*.service monitor/systemd/*.timer
+      install -D --mode=644 monitor/systemd/nixpace.sysusers "$out/lib/sysusers.d/nixpace.conf"
+      substituteInPlace "$out"/lib/systemd/system/*.service \
+        --replace-fail /usr/bin/monitor "$out/bin/monitor"
+    ''
     + ''
       rm "$out/bin/xtask"
     '';

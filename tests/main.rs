@@ -34,6 +34,8 @@ mod monitor_guard;
 mod monitor_record;
 /// What was built, as a page that a real browser shows.
 mod monitor_report;
+/// Metrics as others read them, and the service that writes them.
+mod monitor_service;
 /// What we render, every supported Nix reads.
 mod nix;
 /// What this machine is, by what other tools say of it.

@@ -126,8 +126,13 @@ fn browse(browser: &Path, html: &Path, width: u32, scheme: Scheme) -> (String, S
     let folder = tempfile::tempdir().expect("folder");
     let output = Command::new(browser)
         // Root has no sandbox; and nothing foreign is run here.
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"])
-        .args(["--log-level=0", "--dump-dom", "--virtual-time-budget=5000"])
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
+        .args([
+            "--enable-logging=stderr",
+            "--log-level=0",
+            "--dump-dom",
+            "--virtual-time-budget=5000",
+        ])
         // No name is one that could be asked.
         .arg("--host-resolver-rules=MAP * ~NOTFOUND")
         .arg(format!("--user-data-dir={}", folder.path().display()))
@@ -156,7 +161,7 @@ const MEASURE: &str = r#"<script>addEventListener("load", () => {
   const ink = getComputedStyle(document.body).color.match(/[0-9.]+/g).map(Number);
   const wide = [...document.querySelectorAll("main *")].filter((element) => {
     const place = element.getBoundingClientRect();
-    const hidden = element.closest("caption, details .scroll, g svg");
+    const hidden = element.closest("caption, details .scroll, .span");
     return !hidden && place.width > 0 && (place.right > root.clientWidth + 1 || place.left < -1);
   }).map((element) => element.outerHTML.slice(0, 80));
   const small = [...document.querySelectorAll("main text, main td, main th, main p, main li")]

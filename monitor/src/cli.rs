@@ -10,7 +10,7 @@ use detect::stage;
 
 use crate::active::{self, table::table};
 use crate::watch::watch;
-use crate::{builds, costs, guard, ingest, listen, report, run, snapshot, status, trace};
+use crate::{builds, costs, guard, ingest, listen, metrics, report, run, snapshot, status, trace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +26,7 @@ Examples:
   monitor listen /run/nixpace/nix.sock   hear every build, by json-log-path
   monitor snapshot                   record what happened since the last one
   monitor guard --costs costs.json   keep builds within memory
+  monitor metrics --textfile /var/lib/nixpace/nixpace.prom   for node_exporter
   monitor report --html report.html  what was built, as a page
 ";
 
@@ -72,6 +73,8 @@ pub enum Command {
     ///
     /// Reads the logs of builds and Nix's database; for a timer.
     Snapshot(snapshot::Command),
+    /// Figures for Prometheus: how many builds, how long, how much from caches
+    Metrics(metrics::Command),
     /// Show what Nix built, how long that took, and where everything came from
     Report(report::command::Command),
     /// What Nix is set to, has done and is doing (the default)
@@ -124,6 +127,7 @@ impl Cli {
             Command::Builds(command) => command.run()?,
             Command::Costs(command) => command.run()?,
             Command::Snapshot(command) => command.run()?,
+            Command::Metrics(command) => command.run()?,
             Command::Report(command) => command.run()?,
             Command::Status(command) => command.run()?,
             Command::Guard(guard) => guard.run()?,

@@ -25,6 +25,7 @@ pub mod reader;
 pub(crate) mod record;
 pub mod run;
 mod schema;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 

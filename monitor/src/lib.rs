@@ -19,6 +19,7 @@ pub mod human;
 pub mod ingest;
 pub mod listen;
 pub mod locks;
+pub mod metrics;
 pub mod pname;
 pub mod processes;
 pub mod recorded;

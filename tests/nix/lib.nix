@@ -152,6 +152,7 @@ let
     types = rec {
       bool = type "bool" isBool;
       int = type "int" isInt;
+      package = type "package" isAttrs;
       str = type "str" isString;
       package = type "package" isAttrs;
       path = type "path" (value: isPath value || isString value && substring 0 1 value == "/");

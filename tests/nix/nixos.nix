@@ -1,4 +1,4 @@
-# The options of NixOS that plans define, with their types, their defaults and
+# The options of NixOS that plans and our modules define, with their types, their defaults and
 # what NixOS itself defines of them. They have been the same for years, but for
 # nix.gc.dates, which was a string and may now be a list too.
 { lib, ... }:
@@ -44,8 +44,17 @@ in
       settings = option (types.attrsOf types.anything) { };
     };
     nixpkgs.overlays = option (types.listOf types.anything) [ ];
-    systemd.services = option (types.attrsOf (types.attrsOf (types.attrsOf types.anything))) { };
-    systemd.tmpfiles.rules = option (types.listOf types.str) [ ];
+    environment.systemPackages = option (types.listOf types.package) [ ];
+    systemd = {
+      packages = option (types.listOf types.package) [ ];
+      services = option (types.attrsOf (types.attrsOf (types.attrsOf types.anything))) { };
+      tmpfiles.rules = option (types.listOf types.str) [ ];
+      timers = option (types.attrsOf (types.attrsOf types.anything)) { };
+    };
+    users = {
+      groups = option (types.attrsOf (types.attrsOf types.anything)) { };
+      users = option (types.attrsOf (types.attrsOf types.anything)) { };
+    };
     warnings = option (types.listOf types.str) [ ];
     zramSwap = {
       enable = option types.bool false;

@@ -3,10 +3,10 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use detect::report::{Hint, say};
 
 use crate::command;
@@ -38,6 +38,25 @@ pub(crate) fn ensure(programs: &[(&str, &[&str])]) -> Result<()> {
             Err(anyhow!("{program}: not installed").context(hint))
         }
     }
+}
+
+/// Have one file of a Debian package in a folder, and install nothing.
+pub(crate) fn extract(package: &str, member: &str, folder: &Path) -> Result<()> {
+    let name = Path::new(member).file_name().unwrap_or_default();
+    if is_there(&name.to_string_lossy()) || folder.join(name).is_file() {
+        return Ok(());
+    }
+    let at = || folder.display().to_string();
+    say(&format!("xtask: downloading {package}"));
+    fs::create_dir_all(folder).with_context(at)?;
+    let script = "apt-get download \"$1\" || { apt-get update; apt-get download \"$1\"; }
+        dpkg-deb --fsys-tarfile \"$1\"_*.deb | tar --extract --to-stdout \"./$2\" > \"$3.new\"
+        chmod +x \"$3.new\"
+        rm \"$1\"_*.deb
+        mv \"$3.new\" \"$3\"";
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", script, "bash", package, member]).arg(name);
+    command::run_quietly(bash.current_dir(folder)).with_context(at)
 }
 
 /// While it lives, packages start no service: what tests run beside ours must not

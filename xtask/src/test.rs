@@ -15,7 +15,12 @@ const NIX: &str = "NIXPACE_NIX";
 
 /// Programs that tests run beside ours, and the packages that bring them.
 // An SSH server that brings no service: a test must not open a port for good.
-const TOOLS: [(&str, &[&str]); 14] = [
+// The browser is 290 MB, more than all others together: that a page is shown as
+// it should be, only a browser can say, and this is the smallest there is.
+const TOOLS: [(&str, &[&str]); 16] = [
+    // A library, as seen from where programs are.
+    ("../lib/python3/dist-packages/prometheus_client/__init__.py", &["python3-prometheus-client"]),
+    ("chromium-headless-shell", &["chromium-headless-shell"]),
     ("dropbear", &["dropbear-bin"]),
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
@@ -34,7 +39,12 @@ const TOOLS: [(&str, &[&str]); 14] = [
 
 /// Install what the tests need, and run them.
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    if let Err(error) = packages::ensure(&TOOLS) {
+    let prometheus = nix::folder()?.with_file_name("prometheus");
+    let tools = packages::ensure(&TOOLS).and_then(|()| {
+        // Of a server's package this one program, lest the server be started.
+        packages::extract("prometheus", "usr/bin/promtool", &prometheus)
+    });
+    if let Err(error) = tools {
         // There, a test that skips itself would look like one that passed.
         if env::var_os("CI").is_some() {
             return Err(error);
@@ -55,6 +65,11 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
             Some(folder) => command.env(NIX, folder),
             None => command.env_remove(NIX),
         };
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::split_paths(&path).chain([prometheus.clone()]);
+        if let Ok(path) = env::join_paths(path) {
+            command.env("PATH", path);
+        }
         command::run(&mut command)
     };
 

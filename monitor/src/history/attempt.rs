@@ -140,7 +140,10 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
 }
 
 /// A value by its word; one that is not known here is none.
-fn value<T: for<'a> Deserialize<'a>>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+pub(super) fn value<T: for<'a> Deserialize<'a>>(
+    row: &Row<'_>,
+    at: usize,
+) -> rusqlite::Result<Option<T>> {
     let word: Option<String> = row.get(at)?;
     Ok(word.and_then(|word| serde_json::from_value(word.into()).ok()))
 }

@@ -1,8 +1,8 @@
 //! How much of the past is kept.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction};
 
-use super::integer;
+use super::{integer, tally};
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +29,33 @@ impl Keep {
     /// Remove what is older, or too much.
     pub(crate) fn apply(self, transaction: &Transaction<'_>, now: f64) -> rusqlite::Result<()> {
         let since = self.since(now);
-        transaction.execute("delete from runs where ended < ?1", [since])?;
+        let of_old_runs = "run in (select id from runs where ended < ?1)";
         // Those of logs have no run.
-        transaction.execute("delete from builds where ended < ?1", [since])?;
-        for table in ["arrivals", "samples"] {
-            let delete = format!("delete from {table} where (day + 1) * 86400.0 < ?1");
-            transaction.execute(&delete, [since])?;
+        tally::forget(transaction, &format!("ended < ?1 or {of_old_runs}"), since)?;
+        transaction.execute("delete from runs where ended < ?1", [since])?;
+        transaction.execute("delete from samples where (day + 1) * 86400.0 < ?1", [since])?;
+        roll_up(transaction, since)?;
+        let query = "select ended from builds order by ended desc limit 1 offset ?1";
+        let most = integer(self.builds.saturating_sub(1));
+        let oldest = transaction.query_row(query, [most], |row| row.get(0)).optional()?;
+        match oldest {
+            Some(oldest) => tally::forget(transaction, "ended < ?1", oldest),
+            None => Ok(()),
         }
-        transaction.execute(
-            "delete from builds where ended < \
-             (select ended from builds order by ended desc limit 1 offset ?1)",
-            params![integer(self.builds.saturating_sub(1))],
-        )?;
-        Ok(())
     }
+}
+
+/// What came to stores long ago becomes what came on the first day of all.
+fn roll_up(transaction: &Transaction<'_>, since: f64) -> rusqlite::Result<()> {
+    let is_old = "day <> 0 and (day + 1) * 86400.0 < ?1";
+    let insert = format!(
+        "insert into arrivals \
+         select database, 0, origin, cache, sum(paths), sum(nar_bytes) from arrivals \
+         where {is_old} group by database, origin, cache \
+         on conflict do update set paths = paths + excluded.paths, \
+         nar_bytes = nar_bytes + excluded.nar_bytes"
+    );
+    transaction.execute(&insert, [since])?;
+    transaction.execute(&format!("delete from arrivals where {is_old}"), [since])?;
+    Ok(())
 }

@@ -49,6 +49,16 @@ create index builds_by_pname on builds (pname, ended);
 create index builds_by_drv on builds (drv);
 create index builds_by_run on builds (run);
 
+-- Builds that are no longer among them, by how they ended and how long they
+-- took: the bound that is within, -1 where it is not known.
+create table forgotten (
+    outcome text not null, -- empty where none is known
+    within real not null,
+    builds integer not null,
+    wall_seconds real not null,
+    primary key (outcome, within)
+) without rowid;
+
 create table phases (
     build integer not null references builds on delete cascade,
     position integer not null,

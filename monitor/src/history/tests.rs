@@ -9,6 +9,7 @@ use super::attempt::{Attempt, Filter, Witness, attempts, last_built};
 use super::keep::Keep;
 use super::reader::Reader;
 use super::run::Run;
+use super::tally::tallies;
 use crate::recorded::{Build, Outcome, Phase, Recorded, Source, Substitution, Usage, Wait};
 
 const HASH: &str = "/nix/store/ibzx00wpszg959bxhbva99mwk4001dxf";
@@ -157,6 +158,10 @@ fn the_old_and_the_many_go() {
     history.write(|transaction| keep.apply(transaction, 401.0 * day)).expect("less");
     assert_eq!(ask(&file, &Filter::default())[0].name, "c");
     assert_eq!((count(&file, "runs"), count(&file, "builds")), (2, 1));
+    let reader = Reader::open(&file).expect("a history").expect("not empty");
+    let tallies = reader.ask(tallies).expect("sums");
+    assert_eq!(tallies.iter().map(|tally| tally.builds).sum::<u64>(), 3, "a sum never falls");
+    assert!(tallies.iter().all(|tally| tally.outcome == Some(Outcome::Built)), "{tallies:?}");
 }
 
 #[test]
@@ -194,4 +199,34 @@ fn writers_wait_for_each_other() {
         }
     });
     assert_eq!(count(&file, "builds"), 80);
+}
+
+#[test]
+fn what_came_long_ago_stays_counted() {
+    let (_folder, file) = place();
+    let mut history = History::open(&file).expect("a new one");
+    let add =
+        |day: u32| format!("insert into arrivals values ('db', {day}, 'substituted', 'a', 2, 30);");
+    let days = [0, 1, 2, 900].map(add).concat();
+    for _ in 0..2 {
+        history
+            .write(|transaction| {
+                if count_of(transaction) == 0 {
+                    transaction.execute_batch(&days)?;
+                }
+                Keep::default().apply(transaction, 901.0 * 86400.0)
+            })
+            .expect("rolled up");
+    }
+    let sums = "select count(*), sum(paths), sum(nar_bytes) from arrivals";
+    let found: (i64, i64, i64) = history
+        .write(|transaction| {
+            transaction.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .expect("sums");
+    assert_eq!(found, (2, 8, 120));
+}
+
+fn count_of(connection: &Connection) -> i64 {
+    connection.query_row("select count(*) from arrivals", [], |row| row.get(0)).expect("a count")
 }

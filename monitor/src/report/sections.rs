@@ -197,7 +197,11 @@ pub(super) fn caches(report: &Report) -> String {
             ]
         });
         let heads = [words("Cache"), number("Had"), BAR, extra("Asked for"), number("Lacked")];
-        table("What caches had of what they were asked for", &heads, &rows.collect::<Vec<_>>())
+        let rows: Vec<_> = rows.collect();
+        "<p>Nix remembers what a cache had for 30 days, and what it lacked for an hour: rates are \
+         at most these.</p>"
+            .to_owned()
+            + &table("What caches had of what they were asked for", &heads, &rows)
     });
     format!("{came}{answers}")
 }

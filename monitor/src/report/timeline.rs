@@ -99,13 +99,14 @@ impl Timeline<'_> {
         let count = |spans: &[Span<'_>], noun| counted(spans.len() as u64, noun);
         let mut parts = Vec::new();
         if slots > 0 {
-            parts.push(format!("{} on up to {slots} at once", count(&self.builds, "build")));
+            parts.push(format!("{}, up to {slots} at once", count(&self.builds, "build")));
         }
         if streams > 0 {
             let paths = count(&self.substitutions, "path");
             parts.push(format!("{paths} from caches, up to {streams} at once"));
         }
-        format!("{} in {}.", parts.join(", "), duration(self.seconds))
+        parts.push(format!("{} in all", duration(self.seconds)));
+        parts.join("; ") + "."
     }
 
     /// It as SVG.

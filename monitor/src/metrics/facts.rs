@@ -1,0 +1,81 @@
+//! What metrics are made of.
+
+use std::collections::BTreeMap;
+
+use detect::arguments::Common;
+use detect::hardware::Note;
+use detect::nix;
+use detect::report::reason;
+use detect::root::Root;
+use rusqlite::Connection;
+
+use crate::active;
+use crate::history::Place;
+use crate::history::tally::{Tally, tallies};
+use crate::snapshot::{now, past};
+use crate::store::{self, Amount, Store};
+
+/// What is known; the rest is `None`.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The version of Nix.
+    pub version: Option<String>,
+    /// What the store holds.
+    pub store: Option<Store>,
+    /// How many builds are running.
+    pub active: Option<usize>,
+    /// Builds that were ever recorded.
+    pub builds: Option<Vec<Tally>>,
+    /// What ever came from caches, by the names of their keys.
+    pub substituted: Option<BTreeMap<String, Amount>>,
+    /// When the last snapshot was taken, in seconds since 1970.
+    pub last_snapshot: Option<f64>,
+}
+
+impl Facts {
+    /// Those of this machine; people are told what cannot be had.
+    pub fn gather(place: &Place, common: &Common) -> Self {
+        let root = Root::live();
+        // Nix takes longest to answer.
+        let asked = nix::ask(&root);
+        let mut facts = Self { active: Some(active::active().builds.len()), ..Self::default() };
+        let mut notes = Vec::new();
+        let mut known = |what: &str, error: anyhow::Error| {
+            let text = format!("{what}: {}", reason(&error));
+            notes.push(Note::warning("metrics-missing", &text));
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 are few enough")]
+        match store::look(&store::place(), now() as i64) {
+            Ok(store) => facts.store = Some(store),
+            Err(error) => known("store", error),
+        }
+        match past(place).and_then(|past| past.ask(recorded)) {
+            Ok((builds, substituted, last_snapshot)) => {
+                facts.builds = Some(builds);
+                facts.substituted = Some(substituted);
+                facts.last_snapshot = last_snapshot;
+            }
+            Err(error) => known("history", error),
+        }
+        common.tell(&notes);
+        facts.version = nix::nix(&root, asked, &mut Vec::new()).0.and_then(|nix| nix.version);
+        facts
+    }
+}
+
+type Recorded = (Vec<Tally>, BTreeMap<String, Amount>, Option<f64>);
+
+fn recorded(connection: &Connection) -> rusqlite::Result<Recorded> {
+    let mut query = connection.prepare(
+        "select cache, sum(paths), sum(nar_bytes) from arrivals \
+         where origin = 'substituted' group by cache",
+    )?;
+    let rows = query.query_map([], |row| {
+        let [paths, nar_bytes] =
+            [row.get::<_, i64>(1)?, row.get(2)?].map(|count| count.try_into().unwrap_or(0));
+        Ok((row.get(0)?, Amount { paths, nar_bytes }))
+    })?;
+    let substituted = rows.collect::<rusqlite::Result<_>>()?;
+    let last = connection.query_row("select max(taken) from samples", [], |row| row.get(0))?;
+    Ok((tallies(connection)?, substituted, last))
+}
