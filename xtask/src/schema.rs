@@ -17,7 +17,7 @@ use monitor::recorded::Recorded;
 use monitor::status::Status;
 use profile::costs::Costs;
 use profile::plan::Plan;
-use schemars::{Schema, schema_for};
+use schemars::schema_for;
 use storage::check::Report;
 use storage::measure::Measured;
 use storage::roots::Roots;
