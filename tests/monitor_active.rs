@@ -150,7 +150,7 @@ fn builds_without_a_daemon_are_told_apart() {
 
 #[test]
 fn nobody_sees_all_of_a_single_build() {
-    let script = r#"
+    let script = r"
     daemon
     build alone-1.0 'echo $$ > /tmp/told/$name.pid
         while [ ! -e /tmp/told/go ]; do :; done; echo done > $out' > built 2> errors &
@@ -159,7 +159,7 @@ fn nobody_sees_all_of_a_single_build() {
     cat told/alone-1.0.pid >&2
     touch told/go
     wait %?build
-    "#;
+    ";
     for nix in real_nix() {
         let Some(output) = run(&nix, "nixbld", script) else { return };
         let said = json(&nix, &output);
@@ -177,14 +177,14 @@ fn nobody_sees_all_of_a_single_build() {
 fn what_is_sampled_is_what_builders_used() {
     // Two processes compute, one of them begun by the other; `times` prints what
     // the shell used, and what those did that it waited for.
-    let script = r#"
+    let script = r"
     daemon
     build sampled-a sampled-b '
         work() { i=0; while [ $i -lt 3000000 ]; do i=$((i+1)); done; }
         (work; work) & work; wait; work
         times > /tmp/told/$name; echo done > $out' > built 2> errors || { cat errors >&2; exit 1; }
     grep -H . told/*
-    "#;
+    ";
     for nix in real_nix() {
         let sampler = Sampler::start(Duration::from_millis(250));
         let output = run(&nix, "nixbld", script);
@@ -199,8 +199,8 @@ fn what_is_sampled_is_what_builders_used() {
             assert_eq!(usage.source, Source::Sampled);
             assert!(usage.peak_memory_bytes.is_some_and(|bytes| bytes > 1_000_000));
             let off = (usage.cpu_seconds - own) / own;
-            let sampled = usage.cpu_seconds;
-            let all = format!("Nix {}: {name}: {own} s, sampled {sampled} s", nix.version);
+            let seen = usage.cpu_seconds;
+            let all = format!("Nix {}: {name}: {own} s, seen {seen} s", nix.version);
             assert!(off.abs() < 0.1 || own < 10.0, "{all}");
         }
     }
