@@ -67,6 +67,8 @@ pub(super) struct Worker {
     /// Looks at the locks of build users, once that folder is there.
     watch: Option<OwnedFd>,
     begun: Option<Instant>,
+    /// Whether a builder was found since.
+    found: bool,
     used_share: f64,
     complained: bool,
 }
@@ -100,6 +102,7 @@ impl Worker {
             pool: PathBuf::from(state).join("userpool"),
             watch: None,
             begun: None,
+            found: false,
             used_share: 0.0,
             complained: false,
         })
@@ -135,10 +138,16 @@ impl Worker {
         }
         let is_tight = !self.record.stopped.is_empty() || self.used_share > self.options.low;
         let timeout = match self.begun {
-            Some(at) if at.elapsed() < BEGINNING => EAGER,
+            Some(at) if at.elapsed() < BEGINNING => {
+                if self.found {
+                    TIGHT
+                } else {
+                    EAGER
+                }
+            }
             _ if is_tight => TIGHT,
             _ if !self.known.is_empty() => CALM,
-            _ if self.watch.is_none() => TIGHT,
+            _ if self.watch.is_none() => CALM,
             _ => IDLE,
         };
         let timeout = Timespec::try_from(timeout).ok();
@@ -155,6 +164,7 @@ impl Worker {
             let mut events = [0; 4096];
             let _ = rustix::io::read(watch.as_fd(), &mut events);
             self.begun = Some(Instant::now());
+            self.found = false;
         }
         !told || stdin.lock().read(&mut [0; 16]).is_ok_and(|length| length > 0)
     }
@@ -253,6 +263,7 @@ impl Worker {
             let stopped = Stopped { user, group: group.filter(|group| can_freeze(group)) };
             let known = Known { name: build.name.clone(), peak_bytes, stopped, since: None };
             self.known.insert(id, known);
+            self.found = true;
         }
         Some(id)
     }
