@@ -1,0 +1,2 @@
+//! `bench`: whether builds got faster.
+fn main() {}
