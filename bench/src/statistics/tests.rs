@@ -124,7 +124,7 @@ fn hyperfines(noise: &Noise, effect: f64, runs: usize, is_error_of_mean: bool) -
     for seed in 0..SEEDS {
         let mut machine = Machine::new(noise, effect, seed);
         let mut times = |side| -> Vec<f64> {
-            (0..runs).map(|_| machine.run(side, 2 * runs)).collect()
+            (0..runs).map(|_| machine.run(side, 2 * Rules::default().most_pairs)).collect()
         };
         let [(a, a_deviation), (b, b_deviation)] =
             [times(Side::A), times(Side::B)].map(|times| {
