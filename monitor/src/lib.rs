@@ -9,4 +9,13 @@
 //! fail, it goes on.
 
 pub mod cli;
+pub mod event;
+pub mod history;
+pub mod ingest;
+pub mod pname;
 pub mod recorded;
+pub mod remembered;
+pub mod run;
+pub mod snapshot;
+pub mod store;
+pub mod stream;

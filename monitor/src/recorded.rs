@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct Recorded {
     /// Version of this document's format.
     pub version: Version<1>,
-    /// Derivations whose building began, or that were said to be built and
-    /// were not.
+    /// Derivations whose building began. One that never began, since what it needs
+    /// failed, is not among them.
     pub builds: Vec<Build>,
     /// Paths that came from a cache.
     pub substitutions: Vec<Substitution>,

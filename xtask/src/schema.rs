@@ -11,6 +11,7 @@ use caches::why::Why;
 use detect::hardware::Hardware;
 use detect::report::Hint;
 use detect::stage;
+use monitor::recorded::Recorded;
 use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
@@ -20,12 +21,13 @@ use crate::generated::ensure_contents;
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 7] = [
+    let schemas: [(&str, Schema); 8] = [
         ("caches/bench.schema.json", schema_for!(Benchmark)),
         ("caches/coverage.schema.json", schema_for!(Coverage)),
         ("caches/schema.json", schema_for!(Verified)),
         ("caches/why.schema.json", schema_for!(Why)),
         ("detect/schema.json", schema_for!(Hardware)),
+        ("monitor/schema.json", schema_for!(Recorded)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
     ];

@@ -1,0 +1,91 @@
+//! Which programs can be told to write events, and how.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use detect::report::{Hint, Usage};
+
+/// The flag, and its value.
+const FLAG: [&str; 2] = ["--log-format", "internal-json"];
+
+/// Nix's own programs, which take the flag first, before what belongs to a
+/// subcommand, or to a program that they start.
+const OWN: [&str; 6] = ["nix", "nix-build", "nix-env", "nix-instantiate", "nix-shell", "nix-store"];
+
+/// Programs that hand the flag on to Nix; it may come last. (`nixos-rebuild.sh` and
+/// `nixos-rebuild-ng` of nixpkgs.)
+const PASSING: [&str; 2] = ["nixos-rebuild", "nixos-rebuild-ng"];
+
+/// A command line that writes events to its stderr.
+pub(super) fn with_events(command: &[OsString]) -> Result<Vec<OsString>> {
+    let Some((program, arguments)) = command.split_first() else {
+        bail!(Usage("no command".to_owned()));
+    };
+    let flag = FLAG.map(OsString::from);
+    if let Some(format) = given(arguments) {
+        if format == FLAG[1] {
+            // Whoever says it knows what the program does with it.
+            return Ok(command.to_owned());
+        }
+        bail!(Usage(format!("--log-format {}: the events are needed", format.display())));
+    }
+    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let program = std::slice::from_ref(program);
+    if OWN.contains(&name) {
+        return Ok([program, &flag, arguments].concat());
+    }
+    if PASSING.contains(&name) {
+        return Ok([program, arguments, &flag].concat());
+    }
+    let error = anyhow::Error::new(Usage(format!("{name}: hands no --log-format on to Nix")));
+    Err(error.context(Hint::new(match name {
+        "darwin-rebuild" => {
+            "monitor run -- nix build FLAKE#darwinConfigurations.HOST.system, then switch to it"
+        }
+        _ => "with Nix 2.30 or later, monitor listen hears every build",
+    })))
+}
+
+/// The format that is asked for already.
+fn given(arguments: &[OsString]) -> Option<&OsStr> {
+    let at = arguments.iter().position(|argument| argument == FLAG[0])?;
+    arguments.get(at + 1).map(OsString::as_os_str)
+}
+
+/// Whether builders' output is to be shown.
+pub(super) fn shows_logs(command: &[OsString]) -> bool {
+    command.iter().any(|argument| argument == "-L" || argument == "--print-build-logs")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::with_events;
+
+    fn told(command: &str) -> Result<String, String> {
+        let words: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
+        let words = with_events(&words).map_err(|error| error.root_cause().to_string())?;
+        Ok(words.join(std::ffi::OsStr::new(" ")).into_string().expect("UTF-8"))
+    }
+
+    #[test]
+    fn nix_is_told_before_its_subcommand() {
+        let told = |command| told(command).expect("known");
+        assert_eq!(told("nix run .#a -- -x"), "nix --log-format internal-json run .#a -- -x");
+        assert_eq!(told("/bin/nix-build -A a"), "/bin/nix-build --log-format internal-json -A a");
+        let rebuild = "nixos-rebuild switch --log-format internal-json";
+        assert_eq!(told("nixos-rebuild switch"), rebuild);
+        assert_eq!(told(rebuild), rebuild);
+        let own = "./build.sh --log-format internal-json";
+        assert_eq!(told(own), own);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_refused() {
+        for command in ["make", "darwin-rebuild switch", "nix build --log-format bar", "true"] {
+            assert!(told(command).is_err(), "{command}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the store holds, and where it is from, by Nix's database.
+//!
+//! Sizes are logical: those of the archives (NARs) that paths would be, which
+//! the database knows at once. What the store takes on its disk is less where
+//! equal files are one, and more by blocks.
+//!
+//! **Invariant:** paths that were collected are in no database: a figure of a
+//! day or a window is of what is still there of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use detect::database;
+use rusqlite::{Connection, Row};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use origin::Origin;
+
+mod origin;
+pub(crate) mod rate;
+#[cfg(test)]
+mod tests;
+
+pub use rate::{Rate, Window};
+
+/// Seconds of a day.
+pub const DAY: i64 = 86400;
+
+/// What the store holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Paths that were ever registered, whether or not they are still there.
+    pub registered_paths: u64,
+    /// All that is there.
+    pub total: Amount,
+    /// The same by where it is from.
+    pub origins: BTreeMap<Origin, Amount>,
+    /// What caches signed, by the name of their key. What several signed counts
+    /// for each.
+    pub signed_by: BTreeMap<String, Amount>,
+    /// How much of what was needed came from caches, by when it came.
+    pub rates: Vec<Rate>,
+    /// What came on which day and is still there, the first day first.
+    pub days: Vec<Day>,
+}
+
+/// A number of paths, and their size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Amount {
+    /// Paths.
+    pub paths: u64,
+    /// Their size as archives.
+    pub nar_bytes: u64,
+}
+
+impl Amount {
+    /// Count a path more.
+    pub(crate) fn add(&mut self, nar_bytes: u64) {
+        self.paths += 1;
+        self.nar_bytes = self.nar_bytes.saturating_add(nar_bytes);
+    }
+}
+
+/// What came on a day.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Day {
+    /// When the day began (UTC), in seconds since 1970.
+    pub began_unix_seconds: i64,
+    /// What came, by where it is from.
+    pub origins: BTreeMap<Origin, Amount>,
+}
+
+/// Where Nix has its database: `NIX_STATE_DIR` is the only thing that moves it.
+pub fn place() -> PathBuf {
+    let state = std::env::var_os("NIX_STATE_DIR").map(PathBuf::from);
+    state.unwrap_or_else(|| "/nix/var/nix".into()).join("db/db.sqlite")
+}
+
+/// Look at a store, at a time in seconds since 1970.
+pub fn look(database: &Path, now: i64) -> Result<Store> {
+    database::read(database, |connection| store(connection, now))
+}
+
+/// A path, as the database has it.
+pub(crate) struct Registered<'a> {
+    pub(crate) origin: Origin,
+    /// When, in seconds since 1970.
+    pub(crate) time: i64,
+    pub(crate) nar_bytes: u64,
+    /// Signatures, each `NAME:…`, with blanks between them.
+    signatures: &'a str,
+}
+
+impl Registered<'_> {
+    /// The names of the keys that signed it, each once.
+    pub(crate) fn signers(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for signature in self.signatures.split_ascii_whitespace() {
+            let name = signature.split(':').next().unwrap_or(signature);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// Go through the paths above an id.
+pub(crate) fn each_path(
+    connection: &Connection,
+    above: i64,
+    mut visit: impl FnMut(&Registered<'_>),
+) -> rusqlite::Result<()> {
+    let mut query = connection.prepare(
+        "select substr(path, -4) = '.drv', registrationTime, narSize, ultimate, \
+         coalesce(sigs, ''), coalesce(ca, ''), deriver is null from ValidPaths where id > ?1",
+    )?;
+    let mut rows = query.query([above])?;
+    while let Some(row) = rows.next()? {
+        visit(&registered(row)?);
+    }
+    Ok(())
+}
+
+fn registered<'a>(row: &'a Row<'_>) -> rusqlite::Result<Registered<'a>> {
+    // What is not text there is nothing of Nix's.
+    let text = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str().unwrap_or_default());
+    let signatures = text(4)?;
+    let facts = origin::Facts {
+        is_drv: row.get(0)?,
+        is_ultimate: row.get::<_, Option<i64>>(3)?.unwrap_or(0) != 0,
+        is_signed: !signatures.is_empty(),
+        is_fixed: text(5)?.starts_with("fixed:"),
+        has_deriver: !row.get::<_, bool>(6)?,
+    };
+    let size: Option<i64> = row.get(2)?;
+    Ok(Registered {
+        origin: facts.origin(),
+        time: row.get(1)?,
+        nar_bytes: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
+        signatures,
+    })
+}
+
+/// How many paths were ever registered: the last id given, which no collection
+/// of garbage takes back.
+pub(crate) fn sequence(connection: &Connection) -> rusqlite::Result<i64> {
+    let query = "select coalesce(max(seq), 0) from sqlite_sequence where name = 'ValidPaths'";
+    connection.query_row(query, [], |row| row.get(0))
+}
+
+fn store(connection: &Connection, now: i64) -> rusqlite::Result<Store> {
+    let mut store = Store {
+        registered_paths: sequence(connection)?.try_into().unwrap_or(0),
+        rates: Window::ALL.map(Rate::new).into(),
+        ..Store::default()
+    };
+    let mut days: BTreeMap<i64, BTreeMap<Origin, Amount>> = BTreeMap::new();
+    each_path(connection, -1, |path| {
+        store.total.add(path.nar_bytes);
+        store.origins.entry(path.origin).or_default().add(path.nar_bytes);
+        let day = days.entry(path.time.div_euclid(DAY)).or_default();
+        day.entry(path.origin).or_default().add(path.nar_bytes);
+        for rate in &mut store.rates {
+            rate.count(path, now);
+        }
+        if path.origin == Origin::Substituted {
+            for name in path.signers() {
+                match store.signed_by.get_mut(name) {
+                    Some(amount) => amount.add(path.nar_bytes),
+                    None => store.signed_by.entry(name.to_owned()).or_default().add(path.nar_bytes),
+                }
+            }
+        }
+    })?;
+    let day = |(day, origins)| Day { began_unix_seconds: day * DAY, origins };
+    store.days = days.into_iter().map(day).collect();
+    Ok(store)
+}
