@@ -247,8 +247,7 @@ pub fn ratios(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<f64> {
 
 fn series(runs: &[Run], side: Side, configuration: &Configuration) -> Series {
     let own = || runs.iter().filter(move |run| run.side == side && run.pair > 0);
-    let settings =
-        configuration.settings.iter().map(|(name, value)| format!("{name} = {value}"));
+    let settings = configuration.settings.iter().map(|(name, value)| format!("{name} = {value}"));
     Series {
         name: configuration.name.clone(),
         settings: settings.collect::<Vec<_>>().join(", "),
@@ -354,7 +353,10 @@ pub(crate) mod tests {
         compared.verdict = Verdict::NoDifferenceShown;
         compared.interval = Some(Interval { low: 0.975, high: 1.16 });
         let sentence = compared.sentence();
-        assert!(sentence.contains("no difference shown (could be -2.5 % to +16.0 %)"), "{sentence}");
+        assert!(
+            sentence.contains("no difference shown (could be -2.5 % to +16.0 %)"),
+            "{sentence}"
+        );
         compared.ratio = None;
         assert!(compared.sentence().contains("too few pairs"));
     }

@@ -111,7 +111,8 @@ impl Document<'_> {
                     text += &format!("\nOutliers, which count: pairs {}\n", all.join(", "));
                 }
                 if let Some(cpu) = &compared.cpu {
-                    let Estimate { low, high, value } = Estimate::of(cpu);
+                    let [value, low, high] =
+                        [cpu.value, cpu.interval.low, cpu.interval.high].map(change);
                     text += &format!("\nCPU time: {value} ({low} to {high})\n");
                 }
             }
@@ -245,20 +246,6 @@ impl Document<'_> {
             all.insert(self.command(&series), json!({ "latency": latency }));
         }
         Value::Object(all)
-    }
-}
-
-/// An estimate as people read it.
-struct Estimate {
-    value: String,
-    low: String,
-    high: String,
-}
-
-impl Estimate {
-    fn of(found: &crate::statistics::Estimate) -> Self {
-        let crate::statistics::Estimate { value, interval } = found;
-        Self { value: change(*value), low: change(interval.low), high: change(interval.high) }
     }
 }
 

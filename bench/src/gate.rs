@@ -128,8 +128,11 @@ mod tests {
 
     fn outcome(factor: f64) -> Outcome {
         let a: Vec<f64> = (0..12).map(|pair| 2.0 + f64::from(pair % 4) / 100.0).collect();
-        let b: Vec<f64> =
-            a.iter().zip(0..).map(|(a, pair)| a * factor * (1.0 + f64::from(pair % 3) / 100.0)).collect();
+        let b: Vec<f64> = a
+            .iter()
+            .zip(0..)
+            .map(|(a, pair)| a * factor * (1.0 + f64::from(pair % 3) / 100.0))
+            .collect();
         let text = detect::stage::text(&compared(&a, &b)).expect("text");
         Outcome::parse(text.as_bytes()).expect("a result")
     }
@@ -138,7 +141,11 @@ mod tests {
     fn a_slower_result_is_caught_and_an_equal_one_passes() {
         let of = |factor| gate(&outcome(factor), &outcome(1.0), 0.05).expect("a gate");
         assert!(of(1.2).regressed);
-        assert!(of(1.2).sentence().starts_with("regressed: +20.0 % time"), "{}", of(1.2).sentence());
+        assert!(
+            of(1.2).sentence().starts_with("regressed: +20.0 % time"),
+            "{}",
+            of(1.2).sentence()
+        );
         for equal in [1.0, 1.02, 0.7] {
             assert!(!of(equal).regressed, "{equal}");
         }

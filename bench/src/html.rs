@@ -103,7 +103,8 @@ fn plot(all: &[Series]) -> String {
         let middle = top + ROW / 2.0;
         let name: String = series.name.chars().take(20).collect();
         svg += &format!("<text x=\"0\" y=\"{}\">{}</text>\n", middle + 4.0, escaped(&name));
-        for (seconds, place) in series.seconds.iter().zip([-18.0, 6.0, -6.0, 18.0, 0.0].iter().cycle())
+        for (seconds, place) in
+            series.seconds.iter().zip([-18.0, 6.0, -6.0, 18.0, 0.0].iter().cycle())
         {
             let (x, y) = (x(*seconds), middle + place);
             svg += &format!(
@@ -156,8 +157,10 @@ mod tests {
         for no in ["<script", "http:", "https:", "url(", "<link", "<img"] {
             assert!(!page.contains(no), "{no}");
         }
-        assert!(!super::page(&Document::Compared(&super::super::compared::tests::compared(&[], &[])))
-            .contains("<svg"));
+        assert!(
+            !super::page(&Document::Compared(&super::super::compared::tests::compared(&[], &[])))
+                .contains("<svg")
+        );
     }
 
     #[test]

@@ -9,6 +9,21 @@
 //! there; no run is dropped; no claim is made that the interval does not carry; and
 //! whenever it is interrupted, no build runs on and no store of ours stays behind.
 
+pub mod cli;
+pub mod compared;
+pub mod configuration;
+pub mod disturbance;
+pub mod export;
+pub mod gate;
+pub mod html;
+pub mod interrupt;
+pub mod nix;
 pub mod pairs;
 pub mod random;
+pub mod rounds;
+pub mod sample;
 pub mod statistics;
+pub mod store;
+pub mod subject;
+pub mod synthetic;
+pub mod tree;

@@ -1,2 +1,10 @@
 //! `bench`: whether builds got faster.
-fn main() {}
+
+use std::process::ExitCode;
+
+use bench::cli::Cli;
+use detect::{arguments, stage};
+
+fn main() -> ExitCode {
+    stage::exit(arguments::parse().and_then(Cli::run))
+}

@@ -170,8 +170,9 @@ mod tests {
     fn two_narrow_looks_end_it() {
         let quiet = |pairs| vec![1.0; pairs];
         let mut watch = Watch::new(Rules::default(), 1);
-        let looks: Vec<usize> =
-            (1..=40).filter(|pairs| watch.enough(&quiet(*pairs), Duration::ZERO).is_some()).collect();
+        let looks: Vec<usize> = (1..=40)
+            .filter(|pairs| watch.enough(&quiet(*pairs), Duration::ZERO).is_some())
+            .collect();
         assert_eq!(looks[0], 8, "at 6 and at 8");
         let mut watch = Watch::new(Rules { least_pairs: 10, ..Rules::default() }, 1);
         assert_eq!(watch.enough(&quiet(10), Duration::ZERO), None);

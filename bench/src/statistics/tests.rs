@@ -108,8 +108,7 @@ fn ours(noise: &Noise, effect: f64) -> Tally {
         let estimate = watch.estimate(&ratios).expect("pairs");
         let truth = 1.0 + effect;
         tally.shown += u64::from(Verdict::of(Some(&estimate)) != Verdict::NoDifferenceShown);
-        tally.held +=
-            u64::from((estimate.interval.low..=estimate.interval.high).contains(&truth));
+        tally.held += u64::from((estimate.interval.low..=estimate.interval.high).contains(&truth));
         tally.pairs += ratios.len();
     }
     tally
@@ -126,16 +125,16 @@ fn hyperfines(noise: &Noise, effect: f64, runs: usize, is_error_of_mean: bool) -
         let mut times = |side| -> Vec<f64> {
             (0..runs).map(|_| machine.run(side, 2 * Rules::default().most_pairs)).collect()
         };
-        let [(a, a_deviation), (b, b_deviation)] =
-            [times(Side::A), times(Side::B)].map(|times| {
-                let count = float(times.len());
-                let mean = times.iter().sum::<f64>() / count;
-                let squares = times.iter().map(|time| (time - mean).powi(2)).sum::<f64>();
-                (mean, (squares / (count - 1.0)).sqrt())
-            });
+        let [(a, a_deviation), (b, b_deviation)] = [times(Side::A), times(Side::B)].map(|times| {
+            let count = float(times.len());
+            let mean = times.iter().sum::<f64>() / count;
+            let squares = times.iter().map(|time| (time - mean).powi(2)).sum::<f64>();
+            (mean, (squares / (count - 1.0)).sqrt())
+        });
         let ratio = b / a;
         let deviation = ratio * ((a_deviation / a).powi(2) + (b_deviation / b).powi(2)).sqrt();
-        let width = if is_error_of_mean { 1.96 * deviation / float(runs).sqrt() } else { deviation };
+        let width =
+            if is_error_of_mean { 1.96 * deviation / float(runs).sqrt() } else { deviation };
         tally.shown += u64::from((ratio - 1.0).abs() > width);
         tally.held += u64::from((ratio - 1.0 - effect).abs() <= width);
         tally.pairs += runs;
@@ -205,7 +204,8 @@ fn an_estimate_is_between_the_ends_and_follows_its_seed() {
 #[test]
 fn faster_and_slower_are_of_b() {
     let of = |factor: f64| {
-        let ratios: Vec<f64> = (0..9).map(|pair| factor * (1.0 + f64::from(pair) / 900.0)).collect();
+        let ratios: Vec<f64> =
+            (0..9).map(|pair| factor * (1.0 + f64::from(pair) / 900.0)).collect();
         Verdict::of(estimate(&ratios, 1000, &mut Random::new(1)).as_ref())
     };
     assert_eq!(of(0.9), Verdict::Faster);
