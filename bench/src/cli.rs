@@ -1,5 +1,6 @@
 //! The command line of `bench`.
 
+mod more;
 mod work;
 
 use std::fs::{self, OpenOptions};
@@ -32,6 +33,9 @@ Examples:
   bench compare default max-jobs=4,cores=2 hello
   bench compare old.drv new.drv
   bench null --synthetic             how much of a difference is noise here?
+  bench sweep --synthetic            which jobs × cores are best here?
+  bench simulate graph.json --machine 64/128 --guard
+  bench calibrate                    this machine's speedFactor
   bench gate result.json --against baseline.json --max-regression 5%
 
 A and B are default (Nix's own), original (the original design's for this machine),
@@ -61,10 +65,16 @@ pub enum Command {
     Compare(Compare),
     /// What two runs of the same differ by: this machine's noise
     Null(Run),
+    /// Every jobs × cores that makes sense here, and how far the plan is from the best
+    Sweep(more::Sweep),
     /// Whether a result is slower than a baseline by more than is allowed
     ///
     /// Exits with 1 when that is proven.
     Gate(Gate),
+    /// What settings would make of a graph of builds on any machine
+    Simulate(more::Simulate),
+    /// How fast this machine builds: its speedFactor for a list of machines
+    Calibrate(more::Calibrate),
 }
 
 /// How one configuration is measured.
@@ -173,7 +183,10 @@ impl Cli {
             Some(Command::Run(command)) => command.run(),
             Some(Command::Compare(command)) => command.run(),
             Some(Command::Null(command)) => command.null(),
+            Some(Command::Sweep(command)) => command.run(),
             Some(Command::Gate(command)) => command.run(),
+            Some(Command::Simulate(command)) => command.run(),
+            Some(Command::Calibrate(command)) => command.run(),
         }
     }
 }
@@ -293,10 +306,11 @@ impl Output {
         if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
             append(Path::new(&path), &document.write(Form::Markdown)?)?;
         }
-        if !self.common.quiet && self.common.output.is_some() {
-            if let Document::Compared(compared) = document {
-                say(&format!("{}: {}", tool(), compared.sentence()));
-            }
+        if !self.common.quiet
+            && self.common.output.is_some()
+            && let Document::Compared(compared) = document
+        {
+            say(&format!("{}: {}", tool(), compared.sentence()));
         }
         Ok(())
     }

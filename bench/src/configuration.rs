@@ -136,6 +136,11 @@ impl Wanted {
         Self { name: name.to_owned(), settings: Some(BTreeMap::new()), is_lenient: false }
     }
 
+    /// What it sets something to.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.settings.as_ref()?.get(name).map(String::as_str)
+    }
+
     /// What it sets.
     fn names(&self) -> impl Iterator<Item = &String> {
         self.settings.iter().flatten().map(|(name, _)| name)
@@ -172,7 +177,11 @@ impl Wanted {
 
 /// The lines that tell Nix so.
 pub fn lines(settings: &BTreeMap<String, String>) -> String {
-    settings.iter().map(|(name, value)| format!("{name} = {value}\n")).collect()
+    let mut text = String::new();
+    for (name, value) in settings {
+        text += &format!("{name} = {value}\n");
+    }
+    text
 }
 
 /// What Nix made of settings, or why they would not be what is measured.

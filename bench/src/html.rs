@@ -74,7 +74,7 @@ fn row(series: &Series) -> String {
 /// A row of dots for each series, on one axis that begins at 0, so that nothing
 /// looks larger than it is.
 fn plot(all: &[Series]) -> String {
-    let most = all.iter().filter_map(|series| series.range()).map(|(_, most)| most);
+    let most = all.iter().filter_map(Series::range).map(|(_, most)| most);
     let Some(most) = most.reduce(f64::max).filter(|most| *most > 0.0) else {
         return String::new();
     };

@@ -9,6 +9,7 @@
 //! there; no run is dropped; no claim is made that the interval does not carry; and
 //! whenever it is interrupted, no build runs on and no store of ours stays behind.
 
+pub mod calibrate;
 pub mod cli;
 pub mod compared;
 pub mod configuration;
@@ -22,8 +23,10 @@ pub mod pairs;
 pub mod random;
 pub mod rounds;
 pub mod sample;
+pub mod simulate;
 pub mod statistics;
 pub mod store;
 pub mod subject;
+pub mod sweep;
 pub mod synthetic;
 pub mod tree;

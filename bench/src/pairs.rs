@@ -70,14 +70,11 @@ impl Order {
 
     /// The next pair.
     pub fn pair(&mut self) -> [Side; 2] {
-        let first = match self.pending.take() {
-            Some(side) => side,
-            None => {
-                let side = if self.random.coin() { Side::A } else { Side::B };
-                self.pending = Some(side.other());
-                side
-            }
-        };
+        if let Some(first) = self.pending.take() {
+            return [first, first.other()];
+        }
+        let first = if self.random.coin() { Side::A } else { Side::B };
+        self.pending = Some(first.other());
         [first, first.other()]
     }
 }

@@ -123,12 +123,12 @@ pub fn estimate(numbers: &[f64], draws: usize, random: &mut Random) -> Option<Es
 }
 
 /// The medians of as many numbers drawn from the sorted ones, sorted.
-fn medians_of_draws(sorted: &[f64], draws: usize, random: &mut Random) -> Vec<f64> {
+fn medians_of_draws(sorted: &[f64], times: usize, random: &mut Random) -> Vec<f64> {
     let count = sorted.len();
     let (lower, upper) = ((count - 1) / 2, count / 2);
     let mut drawn = vec![0usize; count];
-    let mut medians = Vec::with_capacity(draws);
-    for _ in 0..draws {
+    let mut medians = Vec::with_capacity(times);
+    for _ in 0..times {
         // How often each was drawn says where the middle is: nothing to be sorted.
         drawn.fill(0);
         for _ in 0..count {

@@ -58,7 +58,7 @@ impl Source {
     /// Read an installable as people write it; a bare name is nixpkgs'.
     pub fn installable(text: &str) -> Self {
         match text {
-            _ if text.ends_with(".drv") => Self::Derivation(text.to_owned()),
+            _ if is_derivation(text) => Self::Derivation(text.to_owned()),
             _ if text.contains(['#', '/', ':', '.']) => Self::Installable(text.to_owned()),
             _ => Self::Installable(format!("nixpkgs#{text}")),
         }
@@ -66,9 +66,10 @@ impl Source {
 
     /// Whether a word of the command line can only be an installable.
     pub fn is_installable(text: &str) -> bool {
-        text.ends_with(".drv") || text.contains('#')
+        is_derivation(text) || text.contains('#')
     }
 
+    /// What people call it.
     fn name(&self) -> String {
         match self {
             Self::Installable(text) => text.clone(),
@@ -76,10 +77,15 @@ impl Source {
             Self::File(path, Some(attribute)) => format!("{} {attribute}", path.display()),
             Self::Derivation(path) => monitor::stream::name(path).to_owned(),
             Self::Synthetic(shape, scale) => {
-                format!("synthetic {}, {}", synthetic::name(*shape), synthetic::name(*scale))
+                format!("synthetic {}, {}", synthetic::name(shape), synthetic::name(scale))
             }
         }
     }
+}
+
+/// Whether a path is one of a derivation, as Nix tells: by its name.
+fn is_derivation(path: &str) -> bool {
+    path.strip_suffix(".drv").is_some()
 }
 
 /// What is ready to be measured again and again.
@@ -114,7 +120,7 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
     let drv = evaluated.lines().next().unwrap_or_default();
     // What an output is chosen by.
     let drv = drv.split_once('!').map_or(drv, |(drv, _)| drv).to_owned();
-    ensure!(drv.ends_with(".drv"), "{}: no derivation: {drv:?}", wish.source.name());
+    ensure!(is_derivation(&drv), "{}: no derivation: {drv:?}", wish.source.name());
     let (method, program, arguments, how) = match (wish.what, &mut store) {
         (What::Eval, _) => (Method::Evaluation, program, arguments, How::default()),
         (_, Some(store)) => {
@@ -149,7 +155,7 @@ fn evaluation(source: &Source, store: Option<&Store>) -> Result<(&'static str, V
     Ok(match (source, store) {
         (Source::Synthetic(shape, scale), Some(store)) => {
             let graph = synthetic::write(store.path())?;
-            let [shape, scale] = [synthetic::name(*shape), synthetic::name(*scale)];
+            let [shape, scale] = [synthetic::name(shape), synthetic::name(scale)];
             let arguments = [&graph, "--argstr", "shape", &shape, "--argstr", "scale", &scale];
             ("nix-instantiate", of(&arguments))
         }
@@ -177,7 +183,7 @@ fn evaluation(source: &Source, store: Option<&Store>) -> Result<(&'static str, V
 fn make_valid(drv: &str) -> Result<()> {
     let nix = Nix::untouched();
     let inputs = nix.ask("nix-store", &["--query", "--references", drv], "")?;
-    let inputs: Vec<&str> = inputs.lines().filter(|path| path.ends_with(".drv")).collect();
+    let inputs: Vec<&str> = inputs.lines().filter(|path| is_derivation(path)).collect();
     if !inputs.is_empty() {
         nix.ask("nix-store", &[&["--realise"], inputs.as_slice()].concat(), "")?;
     }

@@ -47,7 +47,7 @@ impl Scale {
 }
 
 /// A value's name on the command line, and in the graph's expression.
-pub fn name(value: impl ValueEnum) -> String {
+pub fn name(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -89,6 +89,6 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_expression() {
-        assert_eq!((name(Shape::OneBig), name(Scale::Small)), ("one-big".into(), "small".into()));
+        assert_eq!((name(&Shape::OneBig), name(&Scale::Small)), ("one-big".into(), "small".into()));
     }
 }

@@ -70,6 +70,7 @@ impl Work {
 
 /// How precisely.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_field_names, reason = "each is a flag's name")]
 pub struct Precision {
     /// Half the width of the interval that is good enough
     #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = share)]
