@@ -25,7 +25,10 @@
     {
       overlays.default = final: _: { nixpace = nixpace final; };
 
-      nixosModules.default = ./profile/module.nix;
+      nixosModules = {
+        default = ./profile/module.nix;
+        storage = ./storage/module.nix;
+      };
       darwinModules.default = ./profile/darwin-module.nix;
 
       # One build; what differs is the program that `nix run` starts.

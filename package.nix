@@ -10,12 +10,14 @@ let
 
   # The programs, by the crate that each is in.
   programs = {
+    bench = [ "bench" ];
     caches = [ "caches" ];
     detect = [ "detect" ];
     profile = [
       "profile"
       "nix-conf-write"
     ];
+    storage = [ "storage" ];
   };
   crates = builtins.attrNames programs;
   select = lib.concatMap (crate: [
@@ -32,9 +34,11 @@ rustPlatform.buildRustPackage {
     fileset = lib.fileset.unions [
       ./Cargo.toml
       ./Cargo.lock
+      ./bench
       ./caches
       ./detect
       ./profile
+      ./storage
       ./xtask
       # A member of the workspace, though what it tests needs real machines.
       ./tests/Cargo.toml

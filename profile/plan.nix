@@ -105,12 +105,13 @@ let
     else
       plan;
 
-  # NixOS adds its own cache to these lists, at a priority that wins over a
-  # default, so a plan adds to them too; and it has a default of its own for
+  # NixOS adds to these lists itself, at a priority that wins over a default, so
+  # a plan adds to them too; and it has a default of its own for
   # nrBuildUsers, with which ours must not be in conflict. Else whatever anyone
   # says wins over a plan.
   lists = [
     "substituters"
+    "systemd.tmpfiles.rules"
     "trusted-public-keys"
   ];
   define =

@@ -156,7 +156,7 @@ fn tls_by_an_authority_of_ones_own_and_logins() {
         }
     };
     let stranger = "cannot be reached: invalid peer certificate";
-    let login = "private: it wants a login (status 401)";
+    let login = "private: it wants a login, see --netrc (status 401)";
     let down = "not followed: from https to http";
     expect(&verify(None, &[]), [stranger, stranger, stranger, stranger, login]);
     for authority in ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"] {

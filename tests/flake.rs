@@ -12,7 +12,7 @@ use crate::modules::value;
 use crate::tools::{real_nix, text, workspace};
 
 const SYSTEMS: [&str; 4] = ["aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"];
-const PROGRAMS: [&str; 4] = ["caches", "detect", "nix-conf-write", "profile"];
+const PROGRAMS: [&str; 6] = ["bench", "caches", "detect", "nix-conf-write", "profile", "storage"];
 
 fn sorted(names: &[&str], more: &[&str]) -> Value {
     let mut all = [names, more].concat();
@@ -50,7 +50,7 @@ fn the_flake_offers_everything_on_every_system() {
               follows = lib.mapAttrsToList (_: checks: checks.darwin-module.name) self.checks;
               nixos = self.checks.x86_64-linux.nixos-module.name;
               shell = self.devShells.aarch64-darwin.default.name;
-              modules = map builtins.pathExists [ self.nixosModules.default self.darwinModules.default ];
+              modules = map builtins.pathExists (builtins.attrValues self.nixosModules ++ [ self.darwinModules.default ]);
             }",
         );
         let everywhere = |value: Value| {
@@ -74,13 +74,13 @@ fn the_flake_offers_everything_on_every_system() {
         assert_eq!(found["version"], json!(env!("CARGO_PKG_VERSION")));
         assert_eq!(
             found["apps_run"],
-            json!(["caches", "detect", "detect", "nix-conf-write", "profile"])
+            json!(["bench", "caches", "detect", "detect", "nix-conf-write", "profile", "storage"])
         );
         assert_eq!(found["overlay"], json!(["nixpace"]));
         assert_eq!(found["follows"], json!(vec!["follows-the-plan"; 4]));
         assert_eq!(found["nixos"], json!("follows-the-plan"));
         assert_eq!(found["shell"], json!("shell"));
-        assert_eq!(found["modules"], json!([true, true]));
+        assert_eq!(found["modules"], json!([true, true, true]));
         let outputs = found["outputs"].as_array().expect("names");
         for name in ["nixosModules", "darwinModules", "overlays"] {
             assert!(outputs.contains(&json!(name)), "{name}");

@@ -1,5 +1,7 @@
 //! End-to-end tests on the real binaries and real Nix.
 
+/// Builds compared on real Nix: what is faster is found, and nothing stays behind.
+mod bench;
 /// Caches that real Nix made, and what real Nix makes of our settings for them.
 mod caches;
 /// Where little can be seen: what is not is null, and nobody is bothered.
@@ -38,6 +40,10 @@ mod remote;
 mod served;
 /// Sick caches of every kind: each is named, and none is waited for.
 mod sick;
+/// Where builds really run, and which will fail, by what real Nix does.
+mod storage;
+/// What is planned of storage, for every machine we have and by what real Nix does.
+mod storage_plan;
 /// What `detect` asks of the kernel, and what it leaves alone.
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.

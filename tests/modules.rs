@@ -99,7 +99,7 @@ fn setting(value: impl Into<Value>) -> Value {
 }
 
 /// The value of an option, some of whose components may be quoted.
-fn option<'a>(config: &'a Value, path: &str) -> &'a Value {
+pub(crate) fn option<'a>(config: &'a Value, path: &str) -> &'a Value {
     let mut quoted = false;
     let is_end = |c: char| {
         quoted ^= c == '"';

@@ -20,9 +20,11 @@ const GIB: u64 = 1 << 30;
 const WORKLOADS: [Workload; 5] =
     [Workload::General, Workload::Interactive, Workload::Ci, Workload::Builder, Workload::Big];
 
-/// All that `profile` plans on some machine for some release.
-const PLANNED: [&str; 11] = [
+/// All that the stages plan on some machine for some release.
+const PLANNED: [&str; 15] = [
     "always-allow-substitutes",
+    "auto-optimise-store",
+    "build-dir",
     "builders-use-substitutes",
     "connect-timeout",
     "cores",
@@ -30,8 +32,10 @@ const PLANNED: [&str; 11] = [
     "http-connections",
     "keep-outputs",
     "log-lines",
+    "max-free",
     "max-jobs",
     "max-silent-time",
+    "min-free",
     "timeout",
 ];
 
@@ -67,6 +71,7 @@ fn with(mut hardware: Hardware, change: impl FnOnce(&mut Hardware)) -> Hardware 
 }
 
 /// Machines of every size, and those on which sizing goes wrong elsewhere.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn machines() -> Vec<(String, Hardware)> {
     let mut machines = Vec::new();
     for cpus in [1, 2, 3, 4, 6, 8, 16, 64, 256, 8192] {
@@ -156,6 +161,16 @@ fn machines() -> Vec<(String, Hardware)> {
                 hardware.storage.store = Some(place("/nix/store", "ext4", 1 << 40));
             }),
         ),
+        (
+            "a slow store and a fast root",
+            with(machine(8, 16 * GIB), |hardware| {
+                let slow = |path| Some(Place { media: Media::Hdd, ..place(path, "ext4", 1 << 40) });
+                hardware.storage.store = slow("/nix");
+                hardware.storage.build_dir = slow("/nix/var/nix/builds");
+                let root = Place { media: Media::Nvme, ..place("/", "ext4", 1 << 40) };
+                hardware.storage.tmp = Some(root);
+            }),
+        ),
         ("unknown CPUs", with(machine(8, 16 * GIB), |hardware| hardware.cpu.allowed = None)),
         (
             "unknown memory",
@@ -171,7 +186,7 @@ fn machines() -> Vec<(String, Hardware)> {
 }
 
 /// Let a real Nix print its settings, with `conf` as its only file.
-fn show(nix: &RealNix, conf: &Path) -> Output {
+pub(crate) fn show(nix: &RealNix, conf: &Path) -> Output {
     show_command(nix, conf).output().expect("nix runs")
 }
 
@@ -207,6 +222,7 @@ fn every_nix_reads_what_is_rendered_for_it() {
             let for_nix = Release::parse(&nix.version);
             let options = Options { workload, for_nix, ..Options::default() };
             let plan = profile::run(hardware.clone(), &options).expect(&what);
+            let plan = storage::run(plan).expect(&what);
             let rendered = render(&plan, Form::NixConf).expect(&what);
             if !seen.insert(render(&plan, Form::Env).expect(&what)) {
                 continue;

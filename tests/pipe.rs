@@ -31,7 +31,7 @@ fn one_line(output: &std::process::Output, tool: &str, what: &str) -> String {
 
 #[test]
 fn the_pipe_prints_settings() {
-    let output = shell("detect -q | profile -q | nix-conf-write -q");
+    let output = shell("detect -q | profile -q | storage -q | nix-conf-write -q");
     let conf = document(&output);
     for setting in ["max-jobs = ", "cores = "] {
         let lines = conf.lines().filter(|line| line.starts_with(setting));
@@ -68,6 +68,9 @@ fn a_killed_stage_fails_the_pipe_even_without_pipefail() {
     // The last stage alone must notice: `sh` knows no pipefail.
     let scripts = [
         "sh -c 'kill -9 $$' | profile",
+        "detect -q | sh -c 'kill -9 $$' | storage",
+        "detect -q | profile -q | head -c 700 | storage",
+        "detect -q | head -c 700 | profile | storage",
         "detect -q | sh -c 'kill -9 $$' | nix-conf-write",
         "detect -q | head -c 700 | profile",
         "detect -q | profile -q | head -c 700 | nix-conf-write",
@@ -99,7 +102,7 @@ fn bad_documents_are_refused_in_one_line() {
         ("20 MB of spaces", &spaces, "larger than 16 MiB"),
         ("a million brackets", deep.as_bytes(), "stdin"),
     ];
-    for name in ["profile", "nix-conf-write"] {
+    for name in ["profile", "storage", "nix-conf-write"] {
         for (what, input, why) in cases {
             let line = one_line(&feed(tool(name), input), name, what);
             assert!(line.contains("stdin"), "{what}: {line}");
@@ -109,6 +112,7 @@ fn bad_documents_are_refused_in_one_line() {
     let zero = hardware().replace("\"allowed\": ", "\"allowed\": 0");
     one_line(&feed(tool("profile"), zero.replace("0,", ",").as_bytes()), "profile", "a zero");
     one_line(&feed(tool("nix-conf-write"), hardware().as_bytes()), "nix-conf-write", "no plan");
+    one_line(&feed(tool("storage"), hardware().as_bytes()), "storage", "no plan");
     one_line(&feed(tool("profile"), plan().as_bytes()), "profile", "a plan for a machine");
 }
 
@@ -118,7 +122,8 @@ fn files_do_instead_of_pipes() {
     let path = |name: &str| folder.path().join(name);
     for (name, input, output) in [
         ("detect", None, "hardware.json"),
-        ("profile", Some("hardware.json"), "plan.json"),
+        ("profile", Some("hardware.json"), "profile.json"),
+        ("storage", Some("profile.json"), "plan.json"),
         ("nix-conf-write", Some("plan.json"), "nix.conf"),
     ] {
         let mut command: Command = tool(name);
@@ -127,7 +132,7 @@ fn files_do_instead_of_pipes() {
         assert_eq!(document(&command.output().expect("runs")), "", "{name}: all of it in the file");
     }
     let conf = fs::read_to_string(path("nix.conf")).expect("nix.conf");
-    let piped = document(&shell("detect -q | profile -q | nix-conf-write -q -"));
+    let piped = document(&shell("detect -q | profile -q | storage -q - | nix-conf-write -q -"));
     assert_eq!(conf, piped, "`-` is stdin");
     let missing = tool("profile").arg(path("none.json")).output().expect("runs");
     let line = one_line(&missing, "profile", "no such file");
@@ -136,8 +141,9 @@ fn files_do_instead_of_pipes() {
 
 #[test]
 fn wrong_usage_exits_2() {
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 9] = [
         ("detect", &["--no-such-flag"]),
+        ("storage", &["check", "--json", "--human"]),
         ("detect", &["--root"]),
         ("detect", &["surplus"]),
         ("profile", &["--workload", "gaming"]),
@@ -156,7 +162,7 @@ fn wrong_usage_exits_2() {
 
 #[test]
 fn help_shows_examples_and_versions_are_told() {
-    for name in ["detect", "profile", "nix-conf-write"] {
+    for name in ["detect", "profile", "storage", "nix-conf-write"] {
         let help = document(&tool(name).arg("--help").output().expect("runs"));
         assert!(help.contains("Examples:"), "{name}: {help}");
         let version = document(&tool(name).arg("--version").output().expect("runs"));

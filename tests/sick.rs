@@ -156,7 +156,11 @@ fn every_sickness_is_named_and_none_is_waited_for() {
             info(|stream| status(stream, 429, "Retry-After: 120\r\n")),
             "asked too often (status 429, again in 120 s)",
         ),
-        ("401", info(|stream| status(stream, 401, "")), "private: it wants a login (status 401)"),
+        (
+            "401",
+            info(|stream| status(stream, 401, "")),
+            "private: it wants a login, see --netrc (status 401)",
+        ),
         ("403", info(|stream| status(stream, 403, "")), "private, or no cache"),
         ("404", info(|stream| status(stream, 404, "")), "no cache: it has no nix-cache-info"),
         ("page", serve(|_, stream| ok(stream, PAGE)), "a web page answers in its place"),

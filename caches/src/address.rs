@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use detect::nix::SECRET;
 use url::Url;
 
 /// A cache's address.
@@ -48,6 +49,12 @@ impl Address {
                 let mut root = url.clone();
                 root.set_query(None);
                 root.set_fragment(None);
+                // `detect` keeps logins out of its document; what stands for them
+                // logs nobody in.
+                if [url.password(), Some(url.username())].contains(&Some(SECRET)) {
+                    let _ = root.set_username("");
+                    let _ = root.set_password(None);
+                }
                 if !root.path().ends_with('/') {
                     root.set_path(&format!("{}/", root.path()));
                 }
@@ -95,6 +102,14 @@ mod tests {
 
     fn address(text: &str) -> Address {
         Address::parse(text).expect(text)
+    }
+
+    #[test]
+    fn what_stands_for_a_login_logs_nobody_in() {
+        let plain = address("https://a.example");
+        assert!(plain.is_same(&address("https://me:SECRET@a.example")));
+        assert!(plain.is_same(&address("https://SECRET@a.example")));
+        assert!(!plain.is_same(&address("https://me:other@a.example")));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Missing(status) => write!(formatter, "not there (status {status})"),
             Self::Private(status) => {
-                write!(formatter, "private: it wants a login (status {status})")
+                write!(formatter, "private: it wants a login, see --netrc (status {status})")
             }
             Self::Busy(status, None) => write!(formatter, "asked too often (status {status})"),
             Self::Busy(status, Some(seconds)) => {

@@ -61,8 +61,9 @@ const SETTINGS: [(&str, Kind); 39] = [
 /// What the daemon, and everyone's Nix, reads.
 const CONF: &str = "/etc/nix/nix.conf";
 
-/// What stands in place of a secret key that somebody put among public ones:
-/// documents are kept and shared, and it must not be.
+/// What stands in place of a secret key that somebody put among public ones, and
+/// of what a cache's address logs in with: documents are kept and shared, and
+/// these must not be.
 pub const SECRET: &str = "SECRET";
 
 /// Digits of a public key, 32 bytes, with the sign that fills them up.
@@ -210,8 +211,17 @@ fn select(text: &str) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Keys that are longer than any public one, by their names alone.
+/// Keys that are longer than any public one, by their names alone, and addresses
+/// without what they log in with.
 fn without_secrets(mut settings: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    for name in ["substituters", "trusted-substituters"] {
+        let Some(Value::Array(urls)) = settings.get_mut(name) else { continue };
+        for url in urls {
+            if let Some(shown) = url.as_str().and_then(without_login) {
+                *url = shown.into();
+            }
+        }
+    }
     if let Some(Value::Array(keys)) = settings.get_mut("trusted-public-keys") {
         for key in keys {
             let Some(text) = key.as_str() else { continue };
@@ -222,6 +232,20 @@ fn without_secrets(mut settings: BTreeMap<String, Value>) -> BTreeMap<String, Va
         }
     }
     settings
+}
+
+/// An address without the password in it; without the user too where that may be
+/// a token, which is anywhere but in `ssh://user@host`. `None` when it has neither.
+fn without_login(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let (login, _) = authority.rsplit_once('@')?;
+    let after = &rest[login.len()..];
+    match login.split_once(':') {
+        Some((user, _)) => Some(format!("{scheme}://{user}:{SECRET}{after}")),
+        None if scheme.starts_with("ssh") => None,
+        None => Some(format!("{scheme}://{SECRET}{after}")),
+    }
 }
 
 /// `/nix/store/HASH-nix-2.34.8/bin/nix` tells the version without being run.
@@ -337,6 +361,20 @@ mod tests {
         let settings = [("trusted-public-keys".to_owned(), keys)].into();
         let found = without_secrets(settings).remove("trusted-public-keys");
         assert_eq!(found, Some(serde_json::json!([public, "b-1:SECRET", ":SECRET", 1])));
+    }
+
+    #[test]
+    fn what_an_address_logs_in_with_is_not_passed_on() {
+        let shown = |url: &str| {
+            let settings = [("substituters".to_owned(), serde_json::json!([url]))].into();
+            without_secrets(settings).remove("substituters").expect("kept")[0].clone()
+        };
+        assert_eq!(shown("https://me:p@ss@a.example/x"), "https://me:SECRET@a.example/x");
+        assert_eq!(shown("https://token@a.example"), "https://SECRET@a.example");
+        for public in ["https://a.example/@x", "https://a.example?x=me:you@b", "ssh://me@a.example"]
+        {
+            assert_eq!(shown(public), public);
+        }
     }
 
     #[test]

@@ -58,10 +58,19 @@ fn header(plan: &Plan, release: Release, form: &str) -> String {
         Tier::Balanced => "balanced",
         Tier::Conservative => "conservative",
     };
+    let pipe = pipe(plan);
     format!(
         "Written by nix-conf-write for {release}, on a machine of the {tier} tier. Changes made \
-         here are lost: run `detect | profile | nix-conf-write{form}` again instead."
+         here are lost: run `{pipe} | nix-conf-write{form}` again instead."
     )
+}
+
+/// The stages that the plan went through, as far as they left something in it.
+fn pipe(plan: &Plan) -> String {
+    let decided = || plan.settings.values().chain(plan.nixos.values());
+    let left = |stage: &&str| decided().any(|setting| setting.stage == *stage);
+    let later = ["storage", "caches"].into_iter().filter(left);
+    ["detect", "profile"].into_iter().chain(later).collect::<Vec<_>>().join(" | ")
 }
 
 /// The settings that a form says, as it orders them: what adds to a setting

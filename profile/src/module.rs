@@ -13,7 +13,7 @@ const WIDTH: usize = 100;
 
 /// Lists that the module system fills itself, at the usual priority: a default
 /// beside that would be dropped, while an addition is merged.
-const FILLED: [&str; 2] = ["substituters", "trusted-public-keys"];
+const FILLED: [&str; 3] = ["substituters", "systemd.tmpfiles.rules", "trusted-public-keys"];
 
 /// The text of a module that sets these, and builds some packages for the CPU.
 pub(crate) fn render(

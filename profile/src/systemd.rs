@@ -23,9 +23,15 @@ const OWN: &str = "systemd.services.nix-daemon.serviceConfig.";
 /// Those that a comment says.
 const ZRAM: [&str; 2] = ["zramSwap.enable", "zramSwap.memoryPercent"];
 
-/// Whether the text says what this option of `NixOS` does.
+/// How `NixOS` has a tmpfs on /tmp use huge pages.
+const HUGE_PAGES: &str = "boot.tmp.tmpfsHugeMemoryPages";
+
+/// Whether the text says what this option of `NixOS` does. Entries of
+/// tmpfiles.d are only ever planned for the build directory.
 pub(crate) fn says(path: &str) -> bool {
-    ZRAM.contains(&path) || directive(path).is_some()
+    let is_tmp = ["boot.tmp.useTmpfs", "boot.tmp.tmpfsSize", HUGE_PAGES].contains(&path);
+    let is_directory = path == "systemd.tmpfiles.rules" || path.starts_with("fileSystems.");
+    ZRAM.contains(&path) || is_tmp || is_directory || directive(path).is_some()
 }
 
 /// The unit's own name for it.
@@ -45,6 +51,9 @@ pub(crate) fn drop_in(header: &str, plan: &Plan) -> String {
     output.push_str("#   systemctl daemon-reload && systemctl restart nix-daemon\n");
     if let Some(text) = build_dir(plan) {
         output.push_str(&text);
+    }
+    for (path, options, why) in mounts(plan) {
+        output.push_str(&mount(&path, &options, &why));
     }
     if let Some(text) = zram(plan) {
         output.push_str(&text);
@@ -77,6 +86,49 @@ fn build_dir(plan: &Plan) -> Option<String> {
          #   systemd-tmpfiles --create /etc/tmpfiles.d/nixpace.conf\n"
     ));
     Some(text)
+}
+
+/// Each tmpfs that the plan mounts: where, with which options, and why.
+fn mounts(plan: &Plan) -> Vec<(String, Vec<String>, String)> {
+    let mut mounts = Vec::new();
+    for (option, setting) in &plan.nixos {
+        let Value::List(words) = &setting.value else { continue };
+        let path = option.strip_prefix("fileSystems.\"");
+        let Some(path) = path.and_then(|path| path.strip_suffix("\".options")) else { continue };
+        // The reason to have it stands with what it is.
+        let why = plan.nixos.get(&format!("fileSystems.\"{path}\".device"));
+        mounts.push((path.to_owned(), words.clone(), why.unwrap_or(setting).why.clone()));
+    }
+    let enable = plan.nixos.get("boot.tmp.useTmpfs");
+    let Some(enable) = enable.filter(|enable| enable.value == Value::Bool(true)) else {
+        return mounts;
+    };
+    let said = |option: &str| plan.nixos.get(option).map(|setting| setting.value.to_string());
+    // Half of memory is what NixOS takes when nobody says otherwise.
+    let size = said("boot.tmp.tmpfsSize").unwrap_or_else(|| "50%".to_owned());
+    // As NixOS mounts it, where everybody may write.
+    let mut words = ["mode=1777", "strictatime", "nosuid", "nodev"].map(str::to_owned).to_vec();
+    words.push(format!("size={size}"));
+    words.extend(said(HUGE_PAGES).map(|huge| format!("huge={huge}")));
+    mounts.push(("/tmp".to_owned(), words, enable.why.clone()));
+    mounts
+}
+
+/// How systemd mounts a tmpfs before nix-daemon starts: mounts of
+/// local-fs.target do.
+fn mount(path: &str, options: &[String], why: &str) -> String {
+    let unit = format!("{}.mount", path.trim_start_matches('/').replace('/', "-"));
+    // To systemd, % begins a name for something else.
+    let options = options.join(",").replace('%', "%%");
+    let mut text = "#\n".to_owned();
+    comment(&mut text, 0, &format!("{why}: when no build runs,"));
+    text.push_str(&format!(
+        "#   printf '%s\\n' '[Unit]' 'Description=Memory for builds' '' '[Mount]' 'What=tmpfs' \
+         'Where={path}' 'Type=tmpfs' 'Options={options}' '' '[Install]' \
+         'WantedBy=local-fs.target' > /etc/systemd/system/{unit}\n\
+         #   systemctl daemon-reload && systemctl enable --now {unit}\n"
+    ));
+    text
 }
 
 /// Whether a path means itself: to a shell, quotes and more would have a

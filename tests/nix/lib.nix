@@ -153,6 +153,7 @@ let
       bool = type "bool" isBool;
       int = type "int" isInt;
       str = type "str" isString;
+      package = type "package" isAttrs;
       path = type "path" (value: isPath value || isString value && substring 0 1 value == "/");
       enum = words: type "enum" (value: elem value words);
       oneOf = types: type "oneOf" (value: lib.any (type: type.check value) types);

@@ -45,6 +45,7 @@ in
     };
     nixpkgs.overlays = option (types.listOf types.anything) [ ];
     systemd.services = option (types.attrsOf (types.attrsOf (types.attrsOf types.anything))) { };
+    systemd.tmpfiles.rules = option (types.listOf types.str) [ ];
     warnings = option (types.listOf types.str) [ ];
     zramSwap = {
       enable = option types.bool false;

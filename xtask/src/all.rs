@@ -29,7 +29,8 @@ To keep them, look and then apply; --rollback undoes it (NixOS: nixos.nix):
 /// Run every stage, write what they say, and sum it up on stdout.
 pub(crate) fn run() -> Result<()> {
     let hardware = detect::run(&Root::live(), &detect::Options::default());
-    let plan = caches::run(profile::run(hardware, &profile::Options::default())?)?;
+    let plan = storage::run(profile::run(hardware, &profile::Options::default())?)?;
+    let plan = caches::run(plan)?;
 
     let report = report(&plan, explain::width())?;
     let documents = [

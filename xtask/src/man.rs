@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use profile::cli::{NixConfWriteCli, ProfileCli};
+use storage::cli::Cli as StorageCli;
 
 use detect::report::say;
 
@@ -29,9 +30,15 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
 }
 
 /// Every tool's command line.
-fn tools() -> [Command; 4] {
-    let caches = caches::cli::Cli::command();
-    [caches, detect::cli::Cli::command(), ProfileCli::command(), NixConfWriteCli::command()]
+fn tools() -> [Command; 6] {
+    [
+        bench::cli::Cli::command(),
+        caches::cli::Cli::command(),
+        detect::cli::Cli::command(),
+        ProfileCli::command(),
+        NixConfWriteCli::command(),
+        StorageCli::command(),
+    ]
 }
 
 fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {

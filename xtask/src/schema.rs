@@ -4,6 +4,11 @@
 use std::path::Path;
 
 use anyhow::Result;
+use bench::calibrate::Calibrated;
+use bench::compared::{Compared, Measured};
+use bench::gate::Gated;
+use bench::simulate::Simulated;
+use bench::sweep::Swept;
 use caches::benched::Benchmark;
 use caches::covered::Coverage;
 use caches::verified::Verified;
@@ -15,13 +20,20 @@ use monitor::recorded::Recorded;
 use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::{Schema, schema_for};
+use storage::check::Report;
 
 use crate::generated::ensure_contents;
 
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schemas: [(&str, Schema); 8] = [
+    let schemas: [(&str, Schema); 14] = [
+        ("bench/calibrated.schema.json", schema_for!(Calibrated)),
+        ("bench/gated.schema.json", schema_for!(Gated)),
+        ("bench/measured.schema.json", schema_for!(Measured)),
+        ("bench/schema.json", schema_for!(Compared)),
+        ("bench/simulated.schema.json", schema_for!(Simulated)),
+        ("bench/swept.schema.json", schema_for!(Swept)),
         ("caches/bench.schema.json", schema_for!(Benchmark)),
         ("caches/coverage.schema.json", schema_for!(Coverage)),
         ("caches/schema.json", schema_for!(Verified)),
@@ -30,6 +42,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ("monitor/schema.json", schema_for!(Recorded)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
+        ("storage/schema.json", schema_for!(Report)),
     ];
     let mut files = vec![("profile/allowed.json", stage::text(&profile::allowed::allowed())?)];
     for (path, schema) in schemas {

@@ -12,7 +12,10 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
         "auto-allocate-uids",
         "experimental, and Nix ignores it with a warning until that is turned on; build users do",
     ),
-    ("auto-optimise-store", "decided by `storage`"),
+    (
+        "auto-optimise-store",
+        "decided by `storage`, which leaves it off: a timer hashes new files when no build waits",
+    ),
     ("build-dir", "decided by `storage`"),
     (
         "build-poll-interval",

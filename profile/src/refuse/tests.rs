@@ -334,14 +334,16 @@ fn a_reason_that_reads_as_something_else() {
 
 #[test]
 fn builds_have_a_directory_of_their_own() {
-    for path in ["/var/builds", "/nix/var/nix/builds", "/nix/var/nix/b", "/mnt/fast/nix", "/tmp/b"]
-    {
+    let fine = ["/nix-builds", "/var/builds", "/nix/var/nix/builds", "/mnt/fast/nix", "/tmp/b"];
+    for path in fine {
         assert_eq!(judge("build-dir", text(path)), "", "{path}");
     }
     for path in [
         "/",
         "/var",
         "/tmp",
+        "/builds",
+        "/nix-builds/",
         "/etc/nix",
         "/home/alice",
         "/root/x",

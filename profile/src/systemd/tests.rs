@@ -82,3 +82,32 @@ fn zram_comes_with_its_command() {
     plan.nixos.insert("zramSwap.enable".to_owned(), off);
     assert!(!drop_in(&plan).contains("zram-size"));
 }
+
+#[test]
+fn memory_for_builds_comes_with_its_unit() {
+    let directory = "fileSystems.\"/nix/var/nix/builds\".";
+    let words = Value::List(vec!["size=50%".to_owned(), "mode=0755".to_owned()]);
+    let mut plan = plan(&[
+        (&format!("{directory}device"), text("tmpfs")),
+        (&format!("{directory}fsType"), text("tmpfs")),
+        (&format!("{directory}options"), words),
+    ]);
+    let said = drop_in(&plan);
+    for part in ["'Where=/nix/var/nix/builds'", "'Options=size=50%%,mode=0755'"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(said.contains("> /etc/systemd/system/nix-var-nix-builds.mount\n"), "{said}");
+    assert_eq!((lines(&said), notes(&plan, Form::Systemd)), (vec!["[Service]"], Vec::new()));
+
+    plan.nixos.clear();
+    for (name, value) in [("useTmpfs", Value::Bool(true)), ("tmpfsSize", Value::Integer(1 << 33))] {
+        plan.nixos.insert(format!("boot.tmp.{name}"), Setting::new(value, "because"));
+    }
+    let said = drop_in(&plan);
+    let options = "'Options=mode=1777,strictatime,nosuid,nodev,size=8589934592'";
+    assert!(said.contains(options) && said.contains("/tmp.mount\n"), "{said}");
+    assert_eq!(notes(&plan, Form::Systemd), []);
+    let off = Setting::new(Value::Bool(false), "because");
+    plan.nixos.insert("boot.tmp.useTmpfs".to_owned(), off);
+    assert!(!drop_in(&plan).contains("tmp.mount"));
+}
