@@ -10,6 +10,7 @@ let
 
   # The programs, by the crate that each is in.
   programs = {
+    bench = [ "bench" ];
     caches = [ "caches" ];
     detect = [ "detect" ];
     monitor = [ "monitor" ];
@@ -34,6 +35,7 @@ rustPlatform.buildRustPackage {
     fileset = lib.fileset.unions [
       ./Cargo.toml
       ./Cargo.lock
+      ./bench
       ./caches
       ./detect
       ./monitor

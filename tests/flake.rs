@@ -12,7 +12,8 @@ use crate::modules::value;
 use crate::tools::{real_nix, text, workspace};
 
 const SYSTEMS: [&str; 4] = ["aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"];
-const PROGRAMS: [&str; 6] = ["caches", "detect", "monitor", "nix-conf-write", "profile", "storage"];
+const PROGRAMS: [&str; 7] =
+    ["bench", "caches", "detect", "monitor", "nix-conf-write", "profile", "storage"];
 
 fn sorted(names: &[&str], more: &[&str]) -> Value {
     let mut all = [names, more].concat();
@@ -75,6 +76,7 @@ fn the_flake_offers_everything_on_every_system() {
         assert_eq!(
             found["apps_run"],
             json!([
+                "bench",
                 "caches",
                 "detect",
                 "detect",

@@ -1,5 +1,7 @@
 //! End-to-end tests on the real binaries and real Nix.
 
+/// Builds compared on real Nix: what is faster is found, and nothing stays behind.
+mod bench;
 /// Caches that real Nix made, and what real Nix makes of our settings for them.
 mod caches;
 /// Where little can be seen: what is not is null, and nobody is bothered.

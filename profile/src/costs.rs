@@ -24,6 +24,8 @@ use crate::sizing::{GIB, POLICY, Sizes};
 
 mod predict;
 
+pub use predict::{graph, machine};
+
 /// Fewest recorded builds to plan by.
 const LEAST_BUILDS: u64 = 20;
 

@@ -30,8 +30,9 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
 }
 
 /// Every tool's command line.
-fn tools() -> [Command; 6] {
+fn tools() -> [Command; 7] {
     [
+        bench::cli::Cli::command(),
         caches::cli::Cli::command(),
         detect::cli::Cli::command(),
         monitor::cli::Cli::command(),

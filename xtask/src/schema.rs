@@ -4,6 +4,11 @@
 use std::path::Path;
 
 use anyhow::Result;
+use bench::calibrate::Calibrated;
+use bench::compared::Compared;
+use bench::gate::Gated;
+use bench::simulate::Simulated;
+use bench::sweep::Swept;
 use caches::benched::Benchmark;
 use caches::covered::Coverage;
 use caches::verified::Verified;
@@ -19,7 +24,6 @@ use profile::costs::Costs;
 use profile::plan::Plan;
 use schemars::schema_for;
 use storage::check::Report;
-use storage::measure::Measured;
 use storage::roots::Roots;
 
 use crate::generated::ensure_contents;
@@ -28,6 +32,12 @@ use crate::generated::ensure_contents;
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
     let schemas = [
+        ("bench/calibrated.schema.json", schema_for!(Calibrated)),
+        ("bench/gated.schema.json", schema_for!(Gated)),
+        ("bench/measured.schema.json", schema_for!(bench::compared::Measured)),
+        ("bench/schema.json", schema_for!(Compared)),
+        ("bench/simulated.schema.json", schema_for!(Simulated)),
+        ("bench/swept.schema.json", schema_for!(Swept)),
         ("caches/bench.schema.json", schema_for!(Benchmark)),
         ("caches/coverage.schema.json", schema_for!(Coverage)),
         ("caches/schema.json", schema_for!(Verified)),
@@ -40,7 +50,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ("monitor/status.schema.json", schema_for!(Status)),
         ("profile/costs.schema.json", schema_for!(Costs)),
         ("profile/schema.json", schema_for!(Plan)),
-        ("storage/measure.schema.json", schema_for!(Measured)),
+        ("storage/measure.schema.json", schema_for!(storage::measure::Measured)),
         ("storage/roots.schema.json", schema_for!(Roots)),
         ("storage/schema.json", schema_for!(Report)),
     ];

@@ -27,7 +27,7 @@ const HEADROOM: f64 = 1.25;
 
 /// The recorded packages as builds, in the order of their names as Nix takes
 /// them.
-pub(super) fn graph(costs: &Costs) -> Result<Graph> {
+pub fn graph(costs: &Costs) -> Result<Graph> {
     let count = costs.packages.len();
     ensure!(count <= MOST_PACKAGES, "{count} packages, more than {MOST_PACKAGES}");
     let numbers: BTreeMap<&str, u32> =
@@ -110,7 +110,7 @@ fn memory(cost: &Cost, width: f64) -> (f64, f64) {
 }
 
 /// The machine to simulate: as many CPUs as builds may use, the fastest first.
-pub(super) fn machine(hardware: &Hardware, budget: &Budget) -> Option<Machine> {
+pub fn machine(hardware: &Hardware, budget: &Budget) -> Option<Machine> {
     let cpus = budget.whole_cpus()?.get();
     let cores = |kind: &detect::hardware::Kind| kind.cores.unwrap_or(kind.cpus).get();
     let (fast, slow) = match hardware.cpu.kinds.as_slice() {

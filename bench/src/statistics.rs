@@ -1,0 +1,195 @@
+//! What pairs of runs say about two configurations.
+//!
+//! Each pair is an A and a B right after one another, so that a machine that gets
+//! slower slows both. Of each, the logarithm of B's time by A's is kept; the median
+//! of these is the estimate, which one disturbed pair does not move; and how sure it
+//! is comes from drawing the pairs again and again (the bootstrap).
+//!
+//! **Invariant:** no pair is dropped. Outliers are named, and count.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::random::Random;
+
+/// How sure intervals are.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// How often the pairs are drawn again.
+pub const DRAWS: usize = 10_000;
+
+/// The 97.5th percentile of the normal distribution.
+const NORMAL: f64 = 1.959_964;
+
+/// By how much intervals are wider than drawing again says, besides what few pairs
+/// take. Runs end when the interval is narrow, which it is sometimes by luck: without
+/// this, it would hold the truth 93 to 95 times in a hundred instead of 95 to 97.
+const FOR_STOPPING: f64 = 1.08;
+
+/// Beyond this modified z-score (Iglewicz and Hoaglin), a pair is called an outlier.
+const OUTLIER: f64 = 3.5;
+
+/// The median absolute deviation of a normal distribution, by its standard deviation.
+const DEVIATION: f64 = 0.6745;
+
+/// Where the truth is, with [`CONFIDENCE`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+/// What is known of a ratio, or of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    /// The median.
+    pub value: f64,
+    /// Where the truth is, 95 times in a hundred.
+    pub interval: Interval,
+}
+
+impl Estimate {
+    /// Half of the interval, as a share of the value.
+    pub fn half_width(&self) -> f64 {
+        (self.interval.high / self.interval.low).ln() / 2.0
+    }
+}
+
+/// What a comparison shows of B against A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// B takes less time.
+    Faster,
+    /// B takes more time.
+    Slower,
+    /// The interval holds 1: there may be a difference, within it.
+    NoDifferenceShown,
+}
+
+impl Verdict {
+    /// What an estimate of B's time by A's shows.
+    pub fn of(estimate: Option<&Estimate>) -> Self {
+        match estimate {
+            Some(estimate) if estimate.interval.high < 1.0 => Self::Faster,
+            Some(estimate) if estimate.interval.low > 1.0 => Self::Slower,
+            _ => Self::NoDifferenceShown,
+        }
+    }
+
+    /// As it is written in documents.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Faster => "faster",
+            Self::Slower => "slower",
+            Self::NoDifferenceShown => "no difference shown",
+        }
+    }
+}
+
+/// The middle of some numbers; `None` of none.
+pub fn median(numbers: &[f64]) -> Option<f64> {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    middle(&sorted)
+}
+
+fn middle(sorted: &[f64]) -> Option<f64> {
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get(sorted.len().saturating_sub(1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
+}
+
+/// The median of numbers above 0, and where the true one is: `None` of fewer than
+/// two, which say nothing of their spread.
+pub fn estimate(numbers: &[f64], draws: usize, random: &mut Random) -> Option<Estimate> {
+    let mut sorted: Vec<f64> = numbers.iter().map(|number| number.ln()).collect();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.len() < 2 || sorted.iter().any(|number| !number.is_finite()) {
+        return None;
+    }
+    let value = middle(&sorted)?;
+    let medians = medians_of_draws(&sorted, draws.max(1), random);
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    let spread = spread(sorted.len());
+    let low = value - (value - percentile(&medians, tail)) * spread;
+    let high = value + (percentile(&medians, 1.0 - tail) - value) * spread;
+    let interval = Interval { low: low.exp(), high: high.exp() };
+    Some(Estimate { value: value.exp(), interval })
+}
+
+/// The medians of as many numbers drawn from the sorted ones, sorted.
+fn medians_of_draws(sorted: &[f64], times: usize, random: &mut Random) -> Vec<f64> {
+    let count = sorted.len();
+    let (lower, upper) = ((count - 1) / 2, count / 2);
+    let mut drawn = vec![0usize; count];
+    let mut medians = Vec::with_capacity(times);
+    for _ in 0..times {
+        // How often each was drawn says where the middle is: nothing to be sorted.
+        drawn.fill(0);
+        for _ in 0..count {
+            drawn[random.below(count)] += 1;
+        }
+        let nth = |rank: usize| {
+            let mut seen = 0;
+            let is_there = |times: &usize| {
+                seen += times;
+                seen > rank
+            };
+            drawn.iter().position(is_there).unwrap_or(count - 1)
+        };
+        let (from, to) = (nth(lower), nth(upper));
+        medians.push(f64::midpoint(sorted[from], sorted[to]));
+    }
+    medians.sort_by(f64::total_cmp);
+    medians
+}
+
+/// A percentile of sorted numbers, of which there are some.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "between the first and the last"
+)]
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len() - 1;
+    sorted[((last as f64 * share).round() as usize).min(last)]
+}
+
+/// By how much the percentiles of so many numbers are spread: the bootstrap's are too
+/// narrow for few of them, as a normal distribution is that stands in for Student's
+/// (Hesterberg, What Teachers Should Know about the Bootstrap, 2015).
+fn spread(count: usize) -> f64 {
+    let freedom = u32::try_from(count).map_or(f64::MAX, f64::from) - 1.0;
+    student(freedom) / NORMAL * ((freedom + 1.0) / freedom).sqrt() * FOR_STOPPING
+}
+
+/// The 97.5th percentile of Student's distribution (Abramowitz and Stegun, 26.7.5).
+fn student(freedom: f64) -> f64 {
+    let z = NORMAL;
+    let terms = [
+        z,
+        (z.powi(3) + z) / 4.0,
+        (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0,
+        (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0,
+    ];
+    terms.iter().rev().fold(0.0, |sum, term| sum / freedom + term)
+}
+
+/// Which of some numbers above 0 are far from the rest, by their position.
+pub fn outliers(numbers: &[f64]) -> Vec<usize> {
+    let logarithms: Vec<f64> = numbers.iter().map(|number| number.ln()).collect();
+    let Some(center) = median(&logarithms) else { return Vec::new() };
+    let away: Vec<f64> = logarithms.iter().map(|number| (number - center).abs()).collect();
+    let Some(typical) = median(&away).filter(|typical| *typical > 0.0) else { return Vec::new() };
+    let is_far = |away: &f64| DEVIATION * away / typical > OUTLIER;
+    (0..away.len()).filter(|at| is_far(&away[*at])).collect()
+}
+
+#[cfg(test)]
+mod tests;

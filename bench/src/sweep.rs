@@ -1,0 +1,226 @@
+//! All jobs and cores that make sense on a machine, each measured, and how far from
+//! the best a plan is.
+//!
+//! Each round runs what is left in a random order, so that a slow minute hits all;
+//! what is far behind the best after two rounds is measured no more.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use detect::number::Version;
+use indicatif::ProgressBar;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::compared::{Subject, change};
+use crate::interrupt::Interrupt;
+use crate::pairs::{Rules, Stopped};
+use crate::random::Random;
+use crate::statistics::{Estimate, estimate, median};
+
+/// A point this much slower than the best is not measured again.
+const BEHIND: f64 = 1.25;
+
+/// Rounds before anything is left out.
+const LEAST_ROUNDS: usize = 2;
+
+/// What a sweep found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Swept {
+    /// Version of this document's format.
+    pub version: Version<1>,
+    /// What was run.
+    pub subject: Subject,
+    /// Every point, the fastest first.
+    pub points: Vec<Point>,
+    /// The plan's time by that of the fastest other point, in the same rounds; `null`
+    /// of fewer than two.
+    pub plan_by_best: Option<Estimate>,
+    /// What the order of runs came from.
+    pub seed: u64,
+    /// Why no more rounds were run.
+    pub stopped: Stopped,
+}
+
+/// Jobs and cores, and how long they take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// `max-jobs`.
+    pub jobs: u32,
+    /// `cores`.
+    pub cores: u32,
+    /// Whether it is the plan's.
+    pub is_planned: bool,
+    /// The median; `null` where nothing was measured.
+    pub median_seconds: Option<f64>,
+    /// Each round's time, the first ones first.
+    pub seconds: Vec<f64>,
+}
+
+/// Jobs and cores to try on so many CPUs: each of a power of two up to twice as many,
+/// and as many as there are. The plan's are among them.
+pub fn grid(cpus: u32, plan: (u32, u32)) -> Vec<(u32, u32)> {
+    let mut sides: Vec<u32> =
+        (0..32).map(|power| 1 << power).take_while(|n| *n <= 2 * cpus).collect();
+    sides.push(cpus);
+    let mut all: Vec<(u32, u32)> =
+        sides.iter().flat_map(|jobs| sides.iter().map(|cores| (*jobs, *cores))).collect();
+    all.push(plan);
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Run a grid. `run` takes jobs and cores, and gives seconds; `None` is the wish to
+/// stop.
+pub fn sweep(
+    subject: &Subject,
+    grid: &[(u32, u32)],
+    plan: (u32, u32),
+    rules: Rules,
+    seed: u64,
+    (interrupt, bar): (&Interrupt, &ProgressBar),
+    mut run: impl FnMut(u32, u32) -> Result<Option<f64>>,
+) -> Result<Swept> {
+    let mut random = Random::new(seed);
+    let began = Instant::now();
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); grid.len()];
+    let mut left: Vec<usize> = (0..grid.len()).collect();
+    let mut stopped = Stopped::MostPairs;
+    // As with pairs, the first run of all warms up.
+    let mut is_warm = false;
+    'rounds: for round in 0..rules.most_pairs {
+        for end in (1..left.len()).rev() {
+            left.swap(end, random.below(end + 1));
+        }
+        for at in &left {
+            let (jobs, cores) = grid[*at];
+            if !is_warm && run(jobs, cores)?.is_some() {
+                is_warm = true;
+            }
+            let seconds = if interrupt.came() { None } else { run(jobs, cores)? };
+            let Some(seconds) = seconds else {
+                stopped = Stopped::Interrupted;
+                break 'rounds;
+            };
+            times[*at].push(seconds);
+            bar.inc(1);
+        }
+        if began.elapsed() >= rules.time {
+            stopped = Stopped::Time;
+            break;
+        }
+        if round + 1 >= LEAST_ROUNDS {
+            let medians: Vec<Option<f64>> = times.iter().map(|times| median(times)).collect();
+            let best = medians.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+            left.retain(|at| {
+                grid[*at] == plan || medians[*at].is_some_and(|median| median <= best * BEHIND)
+            });
+        }
+    }
+    bar.finish_and_clear();
+    let mut points: Vec<Point> = grid
+        .iter()
+        .zip(&times)
+        .map(|(&(jobs, cores), seconds)| Point {
+            jobs,
+            cores,
+            is_planned: (jobs, cores) == plan,
+            median_seconds: median(seconds),
+            seconds: seconds.clone(),
+        })
+        .collect();
+    let rank = |point: &Point| point.median_seconds.unwrap_or(f64::INFINITY);
+    points.sort_by(|one, other| rank(one).total_cmp(&rank(other)));
+    let plan_by_best = by_best(&points, rules.draws, &mut random);
+    Ok(Swept { version: Version, subject: subject.clone(), points, plan_by_best, seed, stopped })
+}
+
+/// The plan against the fastest other point, round by round.
+fn by_best(points: &[Point], draws: usize, random: &mut Random) -> Option<Estimate> {
+    let planned = points.iter().find(|point| point.is_planned)?;
+    let best = points.iter().find(|point| !point.is_planned)?;
+    let ratios: Vec<f64> =
+        planned.seconds.iter().zip(&best.seconds).map(|(plan, best)| plan / best).collect();
+    estimate(&ratios, draws, random)
+}
+
+impl Swept {
+    /// A table for people.
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "### {}\n\n| Jobs × cores | Median | ÷ fastest | Rounds |\n|---|---:|---:|---:|\n",
+            self.subject.name
+        );
+        let best = self.points.first().and_then(|point| point.median_seconds);
+        for point in &self.points {
+            let (Some(median), Some(best)) = (point.median_seconds, best) else { continue };
+            let name = format!("{} × {}", point.jobs, point.cores);
+            let name = if point.is_planned { format!("**{name}** (plan)") } else { name };
+            let ratio = median / best;
+            text += &format!("| {name} | {median:.3} s | {ratio:.3} | {} |\n", point.seconds.len());
+        }
+        if let Some(Estimate { value, interval }) = self.plan_by_best {
+            text += &format!(
+                "\nThe plan against the fastest other: {} time ({} to {}), seed {}\n",
+                change(value),
+                change(interval.low),
+                change(interval.high),
+                self.seed
+            );
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::ProgressBar;
+
+    use super::{grid, sweep};
+    use crate::compared::tests::compared;
+    use crate::interrupt::Interrupt;
+    use crate::pairs::{Rules, Stopped};
+
+    #[test]
+    fn grids_hold_powers_of_two_the_cpus_and_the_plan() {
+        assert_eq!(grid(2, (2, 2)).len(), 9);
+        let all = grid(6, (3, 5));
+        for point in [(1, 1), (8, 8), (6, 6), (3, 5)] {
+            assert!(all.contains(&point), "{point:?}");
+        }
+        assert!(!all.contains(&(16, 1)));
+    }
+
+    #[test]
+    fn slow_points_are_left_out_and_the_plan_is_not() {
+        let rules = Rules { most_pairs: 8, draws: 500, ..Rules::default() };
+        let subject = compared(&[], &[]).subject;
+        let mut runs = 0;
+        let swept = sweep(
+            &subject,
+            &grid(2, (1, 1)),
+            (1, 1),
+            rules,
+            1,
+            (&Interrupt::default(), &ProgressBar::hidden()),
+            |jobs, cores| {
+                runs += 1;
+                // A little noise, the same for all, so that intervals have a width.
+                let noise = 1.0 + f64::from(runs % 5) / 1000.0;
+                Ok(Some(noise * 4.0 / f64::from((jobs * cores).min(2))))
+            },
+        )
+        .expect("swept");
+        assert_eq!(swept.stopped, Stopped::MostPairs);
+        let planned = swept.points.iter().find(|point| point.is_planned).expect("the plan");
+        assert_eq!(planned.seconds.len(), 8, "measured though it is slow");
+        let best = &swept.points[0];
+        assert!(best.jobs * best.cores >= 2 && best.seconds.len() == 8, "{best:?}");
+        let by_best = swept.plan_by_best.expect("an estimate");
+        assert!((by_best.value - 2.0).abs() < 0.02, "{by_best:?}");
+        assert!(swept.table().contains("| **1 × 1** (plan) |"), "{}", swept.table());
+    }
+}
