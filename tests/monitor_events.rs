@@ -88,7 +88,7 @@ fn recorded_streams_say_what_happened() {
                 "{name}"
             ),
             Some("check-nondet2-v") => {
-                assert_eq!(found["builds"][0]["outcome"], "failed", "{name}")
+                assert_eq!(found["builds"][0]["outcome"], "failed", "{name}");
             }
             _ => {
                 let built = |build: &Value| build["outcome"] == "built";
