@@ -32,7 +32,7 @@ impl Failure {
         let (at, head) = errors.enumerate().filter_map(|(at, head)| Some((at, head?))).last()?;
         let what = quoted(head)?;
         // A list of what was asked for and is not there, the cancelled included.
-        let is_list = head.starts_with("build of ") && head.ends_with(" failed");
+        let is_list = head.starts_with("build of ") && head.ends_with("' failed");
         // It has not even begun.
         let is_dependent = head.contains("dependencies of ") || head.contains("dependency of ");
         if is_list || is_dependent {
