@@ -154,7 +154,6 @@ let
       int = type "int" isInt;
       package = type "package" isAttrs;
       str = type "str" isString;
-      package = type "package" isAttrs;
       path = type "path" (value: isPath value || isString value && substring 0 1 value == "/");
       enum = words: type "enum" (value: elem value words);
       oneOf = types: type "oneOf" (value: lib.any (type: type.check value) types);
