@@ -153,15 +153,15 @@ impl Stream {
     }
 }
 
-/// The paths that came. One that is fetched again had failed. One after which the
-/// count did not rise has failed too, if anything was counted.
+/// The paths that came: those after which the count rose, or, if nothing was counted,
+/// those that were not fetched again, for which there would have been no reason.
 pub(super) fn came(hits: Vec<Hit>) -> Vec<Substitution> {
     let counted = hits.iter().any(|hit| hit.confirmed);
     let mut later = BTreeSet::new();
     let mut came = Vec::new();
     for hit in hits.into_iter().rev() {
         let again = !later.insert(hit.substitution.path.clone());
-        if hit.ended && !again && (hit.confirmed || !counted) {
+        if hit.ended && (hit.confirmed || (!counted && !again)) {
             came.push(hit.substitution);
         }
     }
