@@ -132,9 +132,11 @@ fn add_log(
     update.execute(params![log.file, log.born, log.changed])?;
     let judged = judge(log, before, state.outputs.get(&log.drv).copied());
     let Judged { outcome, reason, started, ended, wall_seconds } = judged;
-    // What events said of the same build says more.
+    // What events said of the same build says more. Of logs, a change is another
+    // build, however soon.
     let mut known = transaction.prepare_cached(
-        "select 1 from builds where drv = ?1 and ended between ?2 and ?3 limit 1",
+        "select 1 from builds where drv = ?1 and ended between ?2 and ?3 and source <> 'log' \
+         limit 1",
     )?;
     if known.exists(params![log.drv, ended - SLACK, ended + SLACK])? {
         return Ok(false);
