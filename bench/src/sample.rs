@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use monitor::event::each;
-use monitor::recorded::{Outcome, Recorded};
+use monitor::recorded::Recorded;
 use monitor::stream::{Change, Stream};
 
 use crate::compared::Disturbance;
@@ -88,10 +88,11 @@ pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Opt
     }
     let recorded = stream.finish();
     let cpu_seconds = if how.by_daemon { None } else { after.children_since(&before) };
-    let cpus = std::thread::available_parallelism().ok();
-    let built = recorded.builds.iter().filter(|build| build.outcome == Outcome::Built).count();
+    // Nix has succeeded, so whatever began was built: no need to ask how each ended,
+    // which events do not say outright.
+    let built = recorded.builds.len();
     // Of a daemon's builds, our own share of what the machine did is not known.
-    let disturbance = after.since(&before, cpu_seconds.filter(|_| cpus.is_some()));
+    let disturbance = after.since(&before, cpu_seconds);
     Ok(Some(Sample {
         wall_seconds,
         build_seconds: span(&recorded),
