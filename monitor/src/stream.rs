@@ -3,8 +3,9 @@
 //! There is no event for a build's success or failure: its end is only an end. The
 //! rule, which holds for all versions of Nix that we have streams of: when a build
 //! ends and the count of what is built has risen since the build before it ended, it
-//! was built; else, when a message anywhere in the stream says so, it failed; else it
-//! was cancelled, e.g. since another had failed.
+//! was built, and so is the next when the count has risen twice, if it was under way;
+//! else, when a message anywhere in the stream says so, it failed; else it was
+//! cancelled, e.g. since another had failed.
 //!
 //! **Invariant:** no stream, however hostile, takes more memory than [`ROOM_BYTES`]
 //! for what is kept of it. What is beyond that is counted in
@@ -49,6 +50,9 @@ pub struct Stream {
     built: u64,
     /// How much was built when the last build ended.
     built_before: u64,
+    /// Builds that were built and have not ended: in Nix 2.8 two that are done at
+    /// once are counted before either ends.
+    unclaimed: u64,
     downloaded_bytes: u64,
     unknown_events: u64,
     malformed_lines: u64,
@@ -60,6 +64,8 @@ pub struct Stream {
 struct Begun {
     build: Build,
     ended: bool,
+    /// How much was built when it began.
+    built_before: u64,
     /// When the phase began that is the last one.
     phase_at: Option<f64>,
 }
@@ -117,6 +123,7 @@ impl Default for Stream {
             failures: BTreeMap::new(),
             built: 0,
             built_before: 0,
+            unclaimed: 0,
             downloaded_bytes: 0,
             unknown_events: 0,
             malformed_lines: 0,
@@ -239,6 +246,7 @@ impl Stream {
                 usage: None,
             },
             ended: false,
+            built_before: self.built,
             phase_at: None,
         });
         self.open.insert(start.id, Activity::Build { index, at });
@@ -267,9 +275,12 @@ impl Stream {
                 if let Some(phase) = begun.build.phases.last_mut() {
                     phase.wall_seconds = between(begun.phase_at, at);
                 }
-                if self.built > self.built_before {
+                let risen = self.built.saturating_sub(self.built_before);
+                let claims = risen > 0 || self.unclaimed > 0 && begun.built_before < self.built;
+                if claims {
                     begun.build.outcome = Outcome::Built;
                 }
+                self.unclaimed = (self.unclaimed + risen).saturating_sub(u64::from(claims));
                 self.built_before = self.built;
                 Change::Ended(&begun.build)
             }

@@ -94,6 +94,17 @@ fn the_failed_is_told_from_the_cancelled_whichever_ends_first() {
 }
 
 #[test]
+fn two_that_are_done_at_once_are_both_built() {
+    let begin = || vec![BUILDS.to_owned(), start(2, "a-1.0"), start(3, "b")];
+    let both = [begin(), vec![done(1, 0), done(2, 0), stop(2), stop(3)]].concat();
+    assert!(outcomes(&refs(&both)).iter().all(|(_, outcome, _)| *outcome == Outcome::Built));
+    // What began later had no part in that.
+    let later = [begin(), vec![done(2, 0), stop(2), start(4, "c"), stop(4), stop(3)]].concat();
+    let outcomes: Vec<_> = outcomes(&refs(&later)).into_iter().map(|found| found.1).collect();
+    assert_eq!(outcomes, [Outcome::Built, Outcome::Built, Outcome::Cancelled]);
+}
+
+#[test]
 fn what_never_began_is_no_build() {
     let dependents = [
         format!("error: 1 dependencies of derivation '{}' failed to build", drv("a")),
