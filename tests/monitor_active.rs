@@ -18,7 +18,12 @@ use crate::tools::{RealNix, apart, real_nix, text};
 pub(crate) const SETUP: &str = r#"
     mount -t tmpfs -o mode=0755 none /mnt
     cp "$(command -v monitor)" /mnt/monitor
-    mount --bind /mnt /tmp
+    # Where we are tested in /tmp, real Nix stays where it was.
+    case $CHECKOUT in /tmp/*)
+        mkdir -p "/mnt${CHECKOUT#/tmp}"
+        mount --rbind "$CHECKOUT" "/mnt${CHECKOUT#/tmp}" ;;
+    esac
+    mount --rbind /mnt /tmp
     cd /tmp
     mkdir home told state
     chmod 0777 told

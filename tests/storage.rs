@@ -12,7 +12,12 @@ use crate::tools::{RealNix, apart, has, kernel_has, real_nix, text};
 const SETUP: &str = r#"
     mount -t tmpfs -o mode=0755 none /mnt
     cp "$(command -v storage)" /mnt/storage
-    mount --bind /mnt /tmp
+    # Where we are tested in /tmp, real Nix stays where it was.
+    case $CHECKOUT in /tmp/*)
+        mkdir -p "/mnt${CHECKOUT#/tmp}"
+        mount --rbind "$CHECKOUT" "/mnt${CHECKOUT#/tmp}" ;;
+    esac
+    mount --rbind /mnt /tmp
     cd /tmp
     mkdir home
     export HOME=/tmp/home NIX_STORE_DIR=/tmp/store NIX_STATE_DIR=/tmp/state

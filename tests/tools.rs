@@ -214,6 +214,7 @@ pub(crate) fn apart(script: &str) -> Option<Output> {
         .args(["bash", "-euo", "pipefail", "-c", script])
         .current_dir(folder.path().canonicalize().expect("path"))
         .env("PATH", path_with(&[binaries()]))
+        .env("CHECKOUT", workspace())
         .output();
     Some(output.expect("unshare runs"))
 }

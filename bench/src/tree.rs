@@ -61,9 +61,13 @@ impl Sampler {
         let thread = thread::spawn({
             let (done, most) = (done.clone(), most.clone());
             move || {
-                while !done.load(Ordering::SeqCst) {
+                // However soon it is told to stop, it has looked once.
+                loop {
                     let bytes = resident_bytes(process).unwrap_or(0);
                     most.fetch_max(bytes, Ordering::SeqCst);
+                    if done.load(Ordering::SeqCst) {
+                        break;
+                    }
                     thread::park_timeout(PAUSE);
                 }
             }

@@ -49,7 +49,12 @@ const SETUP: &str = r#"
     mount -t tmpfs -o mode=0755 none /mnt
     mkdir /mnt/home /mnt/ours
     cp "$(command -v monitor)" /mnt/ours
-    mount --bind /mnt /tmp
+    # Where we are tested in /tmp, real Nix stays where it was.
+    case $CHECKOUT in /tmp/*)
+        mkdir -p "/mnt${CHECKOUT#/tmp}"
+        mount --rbind "$CHECKOUT" "/mnt${CHECKOUT#/tmp}" ;;
+    esac
+    mount --rbind /mnt /tmp
     cd /tmp
     mkdir -m 1777 clock
     export HOME=/tmp/home XDG_STATE_HOME=/tmp/history NIX_STORE_DIR=/tmp/store
