@@ -7,6 +7,9 @@
 //! fixed number of steps is spent and the rest is unknown.
 
 use rusqlite::{Connection, Result, Row};
+use serde_json::Value;
+
+use crate::hardware::Nix;
 
 /// Steps spent on closures: some seconds.
 const MOST_STEPS: usize = 400_000_000;
@@ -24,6 +27,18 @@ impl Default for Keep {
     /// What Nix does unless it is told otherwise.
     fn default() -> Self {
         Self { derivations: true, outputs: false }
+    }
+}
+
+impl Keep {
+    /// What this Nix is set to keep.
+    pub fn set(nix: Option<&Nix>) -> Self {
+        let set = |name: &str| nix.and_then(|nix| nix.settings.get(name)).and_then(Value::as_bool);
+        let Self { derivations, outputs } = Self::default();
+        Self {
+            derivations: set("keep-derivations").unwrap_or(derivations),
+            outputs: set("keep-outputs").unwrap_or(outputs),
+        }
     }
 }
 
@@ -192,6 +207,16 @@ impl Graph {
         weighed
     }
 
+    /// What roots keep, and what none of them does.
+    pub fn divide(&self, roots: &[u32]) -> (Weight, Weight) {
+        let (mut live, mut dead) = (Weight::default(), Weight::default());
+        for (keeper, size) in self.keepers(roots).into_iter().zip(&self.sizes) {
+            let part = if keeper == Keeper::None { &mut dead } else { &mut live };
+            part.add(*size);
+        }
+        (live, dead)
+    }
+
     /// Who keeps each path. Nobody's becomes one's, and one's several's, and
     /// never back: each is passed on at most twice.
     fn keepers(&self, roots: &[u32]) -> Vec<Keeper> {
@@ -300,6 +325,7 @@ mod tests {
             [rooted(weight(3, 13), weight(1, 1)), rooted(weight(3, 14), weight(1, 2))]
         );
         assert_eq!((live, dead), (weight(4, 15), weight(2, 16)));
+        assert_eq!(graph.divide(&[b, a]), (live, dead));
         // A root below another is its own no more than the other's.
         let c = find("c").expect("valid");
         let below = graph.weigh(&[a, c]);

@@ -24,7 +24,7 @@ use crate::history::Place;
 use crate::history::attempt::{Attempt, Filter, attempts};
 use crate::remembered::{self, Remembered};
 use crate::snapshot::{now, past};
-use crate::store::{self, Store};
+use crate::store::{self, Kept, Store, kept};
 
 pub mod drift;
 mod screen;
@@ -66,6 +66,8 @@ pub struct Status {
     pub nix: Figure<Settings>,
     /// What the store holds, where it is from, and how much caches have spared.
     pub store: Figure<Store>,
+    /// How much of it is kept, and how much a collection of garbage would free.
+    pub kept: Figure<Kept>,
     /// What caches had and had not when Nix asked them, by their addresses: of
     /// this user, and of root, for whom a daemon asks.
     pub caches: Vec<Figure<BTreeMap<String, Remembered>>>,
@@ -144,9 +146,10 @@ pub fn look(plan: Option<&Plan>, place: &Place, now: f64) -> Status {
     let recent = recent(place);
     let mut notes = Vec::new();
     let (found, _) = nix::nix(&root, asked, &mut notes);
+    let kept = Figure::new(database.display().to_string(), kept::look(&database, found.as_ref()));
     let nix =
         settings(found, plan, &notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>());
-    Status { version: Version, nix, store, caches, active, recent }
+    Status { version: Version, nix, store, kept, caches, active, recent }
 }
 
 fn settings(nix: Option<Nix>, plan: Option<&Plan>, notes: &[&str]) -> Figure<Settings> {

@@ -7,7 +7,7 @@ use crate::active::Build;
 use crate::builds;
 use crate::history::attempt::Attempt;
 use crate::human::{WIDTH, percent, short, table, time};
-use crate::store::{Amount, Origin, Store, Window};
+use crate::store::{Amount, Kept, Origin, Store, Window};
 
 /// Where the facts begin, after their names.
 const INDENT: usize = 10;
@@ -27,7 +27,11 @@ pub(super) fn screen(status: &Status, now: f64) -> String {
     let mut lines = Lines::default();
     nix(&mut lines, &status.nix);
     match &status.store.found {
-        Some(found) => store(&mut lines, found),
+        Some(found) => {
+            store(&mut lines, found);
+            kept(&mut lines, &status.kept);
+            hits(&mut lines, found);
+        }
         None => lines.missing("Store", &status.store),
     }
     caches(&mut lines, status);
@@ -103,7 +107,7 @@ fn nix(lines: &mut Lines, figure: &Figure<Settings>) {
 }
 
 fn store(lines: &mut Lines, store: &Store) {
-    let Store { registered_paths, total, origins, signed_by, rates, .. } = store;
+    let Store { registered_paths, total, origins, .. } = store;
     let Amount { paths, nar_bytes } = total;
     let text =
         format!("{paths} paths, {} unpacked; {registered_paths} ever registered", size(*nar_bytes));
@@ -113,6 +117,18 @@ fn store(lines: &mut Lines, store: &Store) {
         format!("{} {} ({})", amount.paths, name(origin), size(amount.nar_bytes))
     });
     lines.wrapped("", &origins.collect::<Vec<_>>().join(", "));
+}
+
+fn kept(lines: &mut Lines, figure: &Figure<Kept>) {
+    let Some(Kept { live, dead }) = &figure.found else { return lines.missing("", figure) };
+    let part = |what: &str, part: &Amount| {
+        format!("{} {what} ({})", part.paths, size(part.nar_bytes))
+    };
+    lines.wrapped("", &[part("in use", live), part("garbage", dead)].join(", "));
+}
+
+fn hits(lines: &mut Lines, store: &Store) {
+    let Store { signed_by, rates, .. } = store;
     let rates = rates.iter().filter_map(|rate| {
         let (share, bytes) = (percent(rate.hit_rate?), percent(rate.hit_rate_by_bytes?));
         let window = window(rate.window);
