@@ -20,8 +20,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::active::{self, Build};
+use crate::estimate::expected;
 use crate::history::Place;
 use crate::history::attempt::{Attempt, Filter, attempts};
+use crate::history::reader::Reader;
 use crate::remembered::{self, Remembered};
 use crate::snapshot::{now, past};
 use crate::store::{self, Kept, Store, kept};
@@ -142,8 +144,9 @@ pub fn look(plan: Option<&Plan>, place: &Place, now: f64) -> Status {
     let found = store::look(&database, now as i64);
     let store = Figure::new(database.display().to_string(), found);
     let caches = remembered::folders().iter().map(|folder| cache(folder)).collect();
-    let active = active();
-    let recent = recent(place);
+    let past = past(place);
+    let active = active(past.as_ref().ok());
+    let recent = recent(past);
     let mut notes = Vec::new();
     let (found, _) = nix::nix(&root, asked, &mut notes);
     let kept = Figure::new(database.display().to_string(), kept::look(&database, found.as_ref()));
@@ -174,8 +177,12 @@ fn cache(folder: &Path) -> Figure<BTreeMap<String, Remembered>> {
     }
 }
 
-fn active() -> Figure<Vec<Build>> {
-    let active = active::active();
+fn active(past: Option<&Reader>) -> Figure<Vec<Build>> {
+    let mut active = active::active();
+    for build in &mut active.builds {
+        let drv = build.drv.as_deref().unwrap_or_default();
+        build.expected_seconds = past.and_then(|past| expected(past, drv, &build.name));
+    }
     let notes: Vec<String> = active.notes.into_iter().map(|note| note.text).collect();
     Figure {
         source: "/proc".to_owned(),
@@ -184,9 +191,9 @@ fn active() -> Figure<Vec<Build>> {
     }
 }
 
-fn recent(place: &Place) -> Figure<Vec<Attempt>> {
+fn recent(past: Result<Reader>) -> Figure<Vec<Attempt>> {
     let filter = Filter { most: RECENT, ..Filter::default() };
-    match past(place) {
+    match past {
         Ok(past) => {
             let found = past.ask(|connection| attempts(connection, &filter));
             Figure::new(past.source(), found)

@@ -4,6 +4,7 @@ use detect::human::size;
 
 use super::{Figure, Settings, Status, drift};
 use crate::active::Build;
+use crate::active::table::expected;
 use crate::builds;
 use crate::history::attempt::Attempt;
 use crate::human::{WIDTH, percent, short, table, time};
@@ -121,9 +122,8 @@ fn store(lines: &mut Lines, store: &Store) {
 
 fn kept(lines: &mut Lines, figure: &Figure<Kept>) {
     let Some(Kept { live, dead }) = &figure.found else { return lines.missing("", figure) };
-    let part = |what: &str, part: &Amount| {
-        format!("{} {what} ({})", part.paths, size(part.nar_bytes))
-    };
+    let part =
+        |what: &str, part: &Amount| format!("{} {what} ({})", part.paths, size(part.nar_bytes));
     lines.wrapped("", &[part("in use", live), part("garbage", dead)].join(", "));
 }
 
@@ -200,16 +200,17 @@ fn active(lines: &mut Lines, figure: &Figure<Vec<Build>>) {
         let unknown = || "?".to_owned();
         let client = build.client.as_ref().and_then(|client| client.user.clone());
         [
-            short(&build.name, 28),
+            short(&build.name, 22),
             build.running_seconds.map_or_else(unknown, time),
+            expected(build).unwrap_or_default(),
             build.cpu_seconds.map_or_else(unknown, |cpu| format!("{} CPU", time(cpu))),
             build.memory_bytes.map_or_else(unknown, size),
             client.unwrap_or_else(unknown),
         ]
     };
-    let rows: Vec<[String; 5]> = builds.iter().take(MOST_ACTIVE).map(row).collect();
+    let rows: Vec<[String; 6]> = builds.iter().take(MOST_ACTIVE).map(row).collect();
     let mut name = "Active";
-    for line in table(&rows, [false, true, true, true, false]).lines() {
+    for line in table(&rows, [false, true, true, true, true, false]).lines() {
         lines.add(name, line);
         name = "";
     }
