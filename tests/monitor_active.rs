@@ -189,19 +189,23 @@ fn nobody_sees_all_of_a_single_build() {
 
 #[test]
 fn what_is_sampled_is_what_builders_used() {
-    // Two processes compute, one of them begun by the other; `times` prints what
-    // the shell used, and what those did that it waited for.
+    // Two processes compute, one of them begun by the other, until the first has used
+    // enough; `times` prints what the shell used, and what those did that it waited for.
     let script = r"
     daemon
     build sampled-a sampled-b '
-        work() { i=0; while [ $i -lt 3000000 ]; do i=$((i+1)); done; }
-        (work; work) & work; wait; work
+        work() { i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; }
+        (work; work; work) & work; wait
+        until [ $(cut -d\  -f14 /proc/$$/stat) -gt '$TICKS' ]; do work; done
         times > /tmp/told/$name; echo done > $out' > built 2> errors || { cat errors >&2; exit 1; }
     grep -H . told/*
     ";
     for nix in real_nix() {
         let sampler = Sampler::start(Duration::from_millis(250));
-        let output = run(&nix, "nixbld", script);
+        // Once for long enough to say how exact it is.
+        let is_long = nix.version == "2.34";
+        let ticks = if is_long { 1050 } else { 100 };
+        let output = run(&nix, "nixbld", &format!("TICKS={ticks}\n{script}"));
         let used = sampler.finish();
         let Some(output) = output else { return };
         let said = text(&output.stdout);
@@ -215,7 +219,8 @@ fn what_is_sampled_is_what_builders_used() {
             let off = (usage.cpu_seconds - own) / own;
             let seen = usage.cpu_seconds;
             let all = format!("Nix {}: {name}: {own} s, seen {seen} s", nix.version);
-            assert!(off.abs() < 0.1 || own < 10.0, "{all}");
+            assert_eq!(own > 10.0, is_long, "{all}");
+            assert!(off.abs() < if is_long { 0.1 } else { 0.5 }, "{all}");
         }
     }
 }

@@ -152,8 +152,11 @@ impl Graph {
         let mut kept = Vec::new();
         if keep.derivations {
             // An output may have several; the one that it names keeps it.
-            let outputs = "select p.id, d.id from ValidPaths p join ValidPaths d on d.path = p.deriver \
-                           join DerivationOutputs o on o.drv = d.id and o.path = p.path";
+            // From the few derivations that are there, in this order: most paths name one
+            // that is not.
+            let outputs = "select p.id, d.id from DerivationOutputs o \
+                           cross join ValidPaths p on p.path = o.path \
+                           cross join ValidPaths d on d.id = o.drv where p.deriver = d.path";
             kept.extend(edges(connection, &ids, outputs)?);
         }
         if keep.outputs {

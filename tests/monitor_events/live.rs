@@ -231,7 +231,7 @@ fn a_run_ends_as_the_command_does() {
         # In a group of its own, as a terminal's would be; bash ignores SIGINT for what
         # it starts in the background.
         setsid --wait env --default-signal=INT \
-            monitor run --no-history -- nix build -f $args long --no-link 2> err &
+            monitor run -- nix build -f $args long --no-link 2> err &
         until grep -q 'building long' err && pgrep -f 'sleep 347' > /dev/null; do sleep 0.05; done
         kill -$signal "$(pgrep -x monitor)"
         code=0; wait $! || code=$?
@@ -243,6 +243,8 @@ fn a_run_ends_as_the_command_does() {
         done
         echo "$signal code $code left $left"
     done
+    sqlite3 history/nixpace/history.sqlite \
+        "pragma integrity_check; select count(*) || ' remembered' from runs"
 END
     own bash -euc '. ./inner'
     "#;
@@ -269,6 +271,7 @@ END
             "again 0",
             "ok",
             "2",
+            "3 remembered",
         ];
         for line in expected {
             assert!(said.lines().any(|said| said == line), "{line}: {all}");

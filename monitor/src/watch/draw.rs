@@ -174,3 +174,83 @@ impl Shown {
 fn dim(text: &'static str) -> Line<'static> {
     Line::styled(text, Style::new().add_modifier(Modifier::DIM))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use detect::hardware::Note;
+    use detect::number::Version;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::Shown;
+    use crate::active::{Active, Build, Client, Source};
+
+    fn build(name: &str, cpu_seconds: f64, expected_seconds: Option<f64>) -> Build {
+        Build {
+            drv: Some(format!("/nix/store/{name}.drv")),
+            name: name.to_owned(),
+            source: Source::OpenFiles,
+            started_unix_seconds: Some(1.0),
+            running_seconds: Some(30.0),
+            expected_seconds,
+            worker: 7,
+            client: Some(Client {
+                pid: 6,
+                user: Some("root".to_owned()),
+                command: Some("nix-build\x1b[2J".to_owned()),
+            }),
+            user: None,
+            builder: Some(9),
+            processes: None,
+            sandboxed: None,
+            cpu_seconds: Some(cpu_seconds),
+            memory_bytes: Some(1 << 30),
+            cgroup: None,
+        }
+    }
+
+    fn active(cpu: f64) -> Active {
+        let notes = vec![Note::warning("locks-unseen", "something cannot be seen")];
+        let mut builds = vec![build("late-1", cpu, Some(20.0)), build("half-2", cpu, Some(60.0))];
+        builds.extend((3..40).map(|number| build(&format!("new-{number}"), 0.0, None)));
+        Active { version: Version, builds, notes }
+    }
+
+    fn drawn(shown: &Shown, width: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, 20)).expect("a screen");
+        terminal.draw(|frame| shown.draw(frame)).expect("drawn");
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn a_wide_screen_says_more_than_a_narrow_one() {
+        let mut shown = Shown::new(true);
+        let began = Instant::now();
+        shown.take(active(1.0), began);
+        shown.take(active(4.0), began + Duration::from_secs(2));
+        let narrow = drawn(&shown, 80);
+        for text in ["39 builds, 3.0 CPUs, 39 GiB", "10.0 s late", "~30.0 s left", "150 %"] {
+            assert!(narrow.contains(text), "{text}:\n{narrow}");
+        }
+        assert!(narrow.contains("something cannot be seen") && narrow.contains("q quit"));
+        assert!(!narrow.contains("nix-build") && !narrow.contains('░'), "{narrow}");
+        let wide = drawn(&shown, 140);
+        assert!(wide.contains("██████░░░░░░") && wide.contains("████████████"), "{wide}");
+        assert!(wide.contains("root: nix-build�[2J"), "{wide}");
+    }
+
+    #[test]
+    fn what_has_no_place_can_be_scrolled_to() {
+        let mut shown = Shown::new(false);
+        shown.take(active(1.0), Instant::now());
+        assert!(!drawn(&shown, 80).contains("new-39"));
+        shown.scroll(isize::MAX);
+        assert!(drawn(&shown, 80).contains("new-39"));
+        shown.scroll(isize::MIN);
+        assert!(drawn(&shown, 80).contains("late-1"));
+        shown.take(Active { builds: Vec::new(), ..active(1.0) }, Instant::now());
+        assert!(drawn(&shown, 80).contains("nothing is being built"));
+    }
+}
