@@ -161,7 +161,7 @@ fn nobody_sees_all_of_a_single_build() {
     root=$(nix-store --add /tmp/graph.nix)
     nix-store --add-root /tmp/private/result --indirect -r "$root" > rooted
     setpriv --reuid 65534 --regid 65534 --clear-groups \
-        env HOME=/nonexistent ./monitor status --json > status.json
+        env HOME=/nonexistent ./monitor status --garbage --json > status.json
     echo "{\"active\": $(cat active.json), \"kept\": $(jq .kept status.json),
         \"size\": $(nix-store -q --size "$root")}"
     cat told/alone-1.0.pid >&2

@@ -88,9 +88,9 @@ experimental-features = nix-command"
     ./monitor snapshot > first
     ./monitor snapshot > second
     ./monitor builds --json > builds.json
-    ./monitor status --json > status.json
+    ./monitor status --garbage --json > status.json
     setpriv --reuid 65534 --regid 65534 --clear-groups \
-        env HOME=/nonexistent ./monitor status --json -q > nobody.json
+        env HOME=/nonexistent ./monitor status --garbage --json -q > nobody.json
     nix-store -r --check "$(nix-store -q --deriver "$(head -1 built)")" || echo differs >&2
     ./monitor snapshot > third
     ./monitor builds --name lib --json > again.json
