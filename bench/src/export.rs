@@ -41,10 +41,10 @@ pub enum Document<'a> {
 }
 
 impl Document<'_> {
-    fn subject(&self) -> &str {
+    fn subject(&self) -> String {
         match self {
-            Self::Measured(measured) => &measured.subject.name,
-            Self::Compared(compared) => &compared.subject.name,
+            Self::Measured(measured) => measured.subject.name.clone(),
+            Self::Compared(compared) => compared.name(),
         }
     }
 
@@ -84,7 +84,7 @@ impl Document<'_> {
         let mut text = format!(
             "### {}\n\n| Configuration | Settings | Runs | Median | Mean ± σ | Range |\n\
              |:---|:---|---:|---:|---:|---:|\n",
-            cell(self.subject())
+            cell(&self.subject())
         );
         for series in self.series() {
             let (Some(median), Some((mean, deviation)), Some((least, most))) =

@@ -111,16 +111,8 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
     let is_private = wish.is_fresh || matches!(wish.source, Source::Synthetic(..));
     let mut store = is_private.then(|| Store::new(&wish.folder)).transpose()?;
     let nix = store.as_ref().map_or_else(Nix::of_machine, Store::nix);
-    let (program, arguments) = evaluation(&wish.source, store.as_ref())?;
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let began = Instant::now();
-    let evaluated = nix.ask(program, &words, "");
-    let evaluated = evaluated.context(Hint::new("--synthetic needs nothing but Nix"))?;
-    let evaluation_seconds = Some(began.elapsed().as_secs_f64());
-    let drv = evaluated.lines().next().unwrap_or_default();
-    // What an output is chosen by.
-    let drv = drv.split_once('!').map_or(drv, |(drv, _)| drv).to_owned();
-    ensure!(is_derivation(&drv), "{}: no derivation: {drv:?}", wish.source.name());
+    let Evaluated { drv, seconds: evaluation_seconds, program, arguments } =
+        evaluated(wish, &nix, store.as_ref())?;
     let (method, program, arguments, how) = match (wish.what, &mut store) {
         (What::Eval, _) => (Method::Evaluation, program, arguments, How::default()),
         (_, Some(store)) => {
@@ -149,6 +141,37 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
     Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted })
 }
 
+/// A source's derivation, and how it came from there.
+struct Evaluated {
+    drv: String,
+    seconds: Option<f64>,
+    program: &'static str,
+    arguments: Vec<String>,
+}
+
+fn evaluated(wish: &Wish, nix: &Nix, store: Option<&Store>) -> Result<Evaluated> {
+    if let Source::Derivation(path) = &wish.source {
+        if wish.what == What::Eval {
+            bail!(Usage(format!("--what eval: {path}: a derivation is evaluated already")));
+        }
+        // As Nix has it in its store, where what was named may but lead to.
+        let path = Path::new(path).canonicalize().with_context(|| path.clone())?;
+        let drv = path.display().to_string();
+        return Ok(Evaluated { drv, seconds: None, program: "", arguments: Vec::new() });
+    }
+    let (program, arguments) = evaluation(&wish.source, store)?;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let began = Instant::now();
+    let answer = nix.ask(program, &words, "");
+    let answer = answer.context(Hint::new("--synthetic needs nothing but Nix"))?;
+    let seconds = Some(began.elapsed().as_secs_f64());
+    let drv = answer.lines().next().unwrap_or_default();
+    // What an output is chosen by.
+    let drv = drv.split_once('!').map_or(drv, |(drv, _)| drv).to_owned();
+    ensure!(is_derivation(&drv), "{}: no derivation: {drv:?}", wish.source.name());
+    Ok(Evaluated { drv, seconds, program, arguments })
+}
+
 /// The program that turns a source into the path of a derivation, and its arguments.
 fn evaluation(source: &Source, store: Option<&Store>) -> Result<(&'static str, Vec<String>)> {
     let of = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -171,8 +194,7 @@ fn evaluation(source: &Source, store: Option<&Store>) -> Result<(&'static str, V
         (Source::Installable(text), None) => {
             ("nix", of(&[FEATURES[0], FEATURES[1], "path-info", "--derivation", text]))
         }
-        (Source::Derivation(path), None) => ("nix-store", of(&["--query", path])),
-        (source, Some(_)) => {
+        (source, _) => {
             bail!(Usage(format!("--fresh: {}: only a file can be evaluated anew", source.name())))
         }
     })
