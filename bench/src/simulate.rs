@@ -161,7 +161,11 @@ pub struct Wish<'a> {
 pub fn run(graph: &Graph, hosts: &[Host], wish: &Wish) -> Result<Simulated> {
     let derivations = graph.derivations().len();
     if wish.is_fleet {
-        return Ok(Simulated { version: Version, derivations, rows: fleet::rows(graph, hosts, wish)? });
+        return Ok(Simulated {
+            version: Version,
+            derivations,
+            rows: fleet::rows(graph, hosts, wish)?,
+        });
     }
     let mut rows = Vec::new();
     for host in hosts {
@@ -277,7 +281,8 @@ mod tests {
         let hosts: Vec<Host> =
             machines.iter().map(|text| Host::read(text).expect("a machine")).collect();
         let configurations: Vec<String> = configurations.iter().map(ToString::to_string).collect();
-        let wish = Wish { configurations: &configurations, is_guarded: true, is_sweep, is_fleet: false };
+        let wish =
+            Wish { configurations: &configurations, is_guarded: true, is_sweep, is_fleet: false };
         run(&graph(GRAPH.as_bytes()).expect("a graph"), &hosts, &wish).expect("simulated")
     }
 

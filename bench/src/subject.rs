@@ -20,6 +20,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use detect::hardware::Hardware;
 use detect::report::{Hint, Usage};
+use profile::simulate::graph::Graph;
 
 use crate::compared::{Method, Subject, What};
 use crate::interrupt::Interrupt;
@@ -99,6 +100,8 @@ pub struct Prepared {
     arguments: Vec<String>,
     how: How,
     is_untrusted: bool,
+    /// How a synthetic graph is evaluated.
+    synthetic: Option<Vec<String>>,
 }
 
 const FEATURES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
@@ -108,11 +111,13 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
     if wish.what == What::Fetch {
         return fetch(wish);
     }
-    let is_private = wish.is_fresh || matches!(wish.source, Source::Synthetic(..));
-    let mut store = is_private.then(|| Store::new(&wish.folder)).transpose()?;
+    let is_synthetic = matches!(wish.source, Source::Synthetic(..));
+    let mut store =
+        (wish.is_fresh || is_synthetic).then(|| Store::new(&wish.folder)).transpose()?;
     let nix = store.as_ref().map_or_else(Nix::of_machine, Store::nix);
     let Evaluated { drv, seconds: evaluation_seconds, program, arguments } =
         evaluated(wish, &nix, store.as_ref())?;
+    let synthetic = is_synthetic.then(|| arguments.clone());
     let (method, program, arguments, how) = match (wish.what, &mut store) {
         (What::Eval, _) => (Method::Evaluation, program, arguments, How::default()),
         (_, Some(store)) => {
@@ -138,7 +143,7 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
     };
     let trusted = hardware.nix.as_ref().and_then(|nix| nix.trusted);
     let is_untrusted = how.by_daemon && trusted != Some(true);
-    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted })
+    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted, synthetic })
 }
 
 /// A source's derivation, and how it came from there.
@@ -242,7 +247,8 @@ fn fetch(wish: &Wish) -> Result<Prepared> {
     };
     let how = How { events: true, ..How::default() };
     let (store, program) = (Some(store), "nix-store");
-    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted: false })
+    let (is_untrusted, synthetic) = (false, None);
+    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted, synthetic })
 }
 
 impl Prepared {
@@ -278,6 +284,22 @@ impl Prepared {
             bail!("{}: nothing was built", self.subject.name);
         }
         Ok(sample)
+    }
+
+    /// What the simulator can build of it: synthetic graphs, whose work is known, once
+    /// it is known how long all of it takes one by one.
+    pub fn graph(&self, one_by_one_seconds: Option<f64>) -> Result<Option<Graph>> {
+        let (Some(seconds), Some(store), Some(words)) =
+            (one_by_one_seconds, &self.store, &self.synthetic)
+        else {
+            return Ok(None);
+        };
+        store.reset()?;
+        let flags = ["--eval", "--strict", "--json", "--arg", "described", "true"];
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(flags).collect();
+        let described = self.nix.ask("nix-instantiate", &words, "")?;
+        let unit = synthetic::unit_seconds(store.path())?;
+        synthetic::graph(&described, unit, seconds).map(Some)
     }
 
     /// The figure of a run that is compared.

@@ -110,7 +110,7 @@ impl Sweep {
         let grid = grid(cpus, plan);
         let rules = self.precision.rules(self.work.scale());
         let bar = bar("runs", grid.len() * rules.most_pairs, &self.common);
-        let swept = sweep(
+        let mut swept = sweep(
             &prepared.subject,
             &grid,
             plan,
@@ -123,6 +123,10 @@ impl Sweep {
                 Ok(sample.map(|sample| prepared.seconds(&sample)))
             },
         )?;
+        if let Some(graph) = prepared.graph(swept.one_by_one())? {
+            let host = Host { name: "this machine".to_owned(), hardware };
+            swept.simulate(&graph, &host.machine()?);
+        }
         if self.json || self.common.output.is_some() {
             stage::write(&swept, &self.common)?;
         } else {
