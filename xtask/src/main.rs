@@ -5,6 +5,7 @@ mod capture;
 mod ci;
 mod command;
 mod generated;
+mod lint;
 mod man;
 mod nix;
 mod packages;
@@ -48,6 +49,17 @@ enum Task {
     },
     /// Run everything that continuous integration checks, and sum up
     Ci,
+    /// Find faults of GitHub workflows and composite actions that build with Nix
+    ///
+    /// Exits with 1 when there are any. In a job of GitHub they are shown beside the code.
+    CiLint {
+        /// The workflows
+        #[arg(required = true, value_name = "FILE", value_parser = absolute)]
+        files: Vec<PathBuf>,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Write manual pages and completions, from the command lines
     Man {
         /// Where to put them, instead of target/nixpace
@@ -90,6 +102,7 @@ fn try_main() -> Result<()> {
         Task::All => all::run(),
         Task::Capture { name, root, into } => capture::run(&name, root.as_deref(), into.as_deref()),
         Task::Ci => ci::run(),
+        Task::CiLint { files, json } => lint::run(&files, json),
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
         Task::Schema { check } => schema::run(check),
