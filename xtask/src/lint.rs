@@ -74,9 +74,12 @@ pub(crate) fn run(files: &[PathBuf], json: bool) -> Result<()> {
         (false, true) => Form::Annotations,
         (false, false) => Form::Text,
     };
+    let root = env::current_dir()?;
     let mut findings = Vec::new();
     for path in files {
-        let name = || path.display().to_string();
+        // GitHub knows files by their paths in the repository, where we are.
+        let inside = path.strip_prefix(&root).ok();
+        let name = || inside.unwrap_or(path).display().to_string();
         findings.extend(check(&name(), &read(path).with_context(name)?).with_context(name)?);
     }
     let linted = Linted { version: Version, findings };

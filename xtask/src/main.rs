@@ -13,6 +13,7 @@ mod schema;
 mod speed;
 mod test;
 mod tidy;
+mod workflow;
 
 use std::env;
 use std::ffi::OsString;
@@ -82,6 +83,18 @@ enum Task {
     },
     /// Check the rules that the compiler cannot
     Tidy,
+    /// Write the workflow that builds each host of a flake
+    Workflow {
+        /// Only say whether ours is up to date
+        #[arg(long, conflicts_with = "hosts")]
+        check: bool,
+        /// Print one for a flake with these hosts instead: NAME, or NAME=darwin for a Mac
+        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        hosts: Vec<String>,
+        /// Where it finds the action of this project: OWNER/NAME@COMMIT
+        #[arg(long, default_value = "./", requires = "hosts")]
+        action: String,
+    },
     /// Install what the tests need, and run them all
     Test {
         /// For cargo nextest, or for cargo test where that is missing
@@ -109,6 +122,7 @@ fn try_main() -> Result<()> {
         Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
         Task::Test { arguments } => test::run(&arguments),
+        Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, &action),
     }
 }
 

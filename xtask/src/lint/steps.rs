@@ -27,12 +27,12 @@ fn is_cache(step: &Step) -> bool {
 
 pub(super) fn store_in_cache(workflow: &Workflow) -> Vec<Found> {
     let steps = workflow.steps().filter(|(_, step)| step.is("actions/cache"));
-    let paths = steps.filter_map(|(_, step)| {
-        let path = step.input("path").lines().map(str::trim);
-        let mut store = path.filter(|path| *path == "/nix" || path.starts_with("/nix/"));
-        Some((step.node.at(&["with", "path"])?.line, format!("caches {}", store.next()?)))
+    let paths = steps.filter_map(|(_, step)| step.node.at(&["with", "path"]));
+    let store = paths.filter_map(|node| {
+        let mut paths = node.text().lines().map(str::trim).zip(node.line..);
+        paths.find(|(path, _)| *path == "/nix" || path.starts_with("/nix/"))
     });
-    paths.collect()
+    store.map(|(path, line)| (line, format!("caches {path}"))).collect()
 }
 
 pub(super) fn late_caches(workflow: &Workflow) -> Vec<Found> {

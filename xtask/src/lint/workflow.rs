@@ -179,7 +179,7 @@ impl Uses {
 
 /// `v4.2.1` and `4` start with a version; a commit may start with digits, and is none.
 fn version(text: &str) -> Option<(u32, u32)> {
-    let word = text.split_whitespace().next()?;
+    let word = text.split_whitespace().next().filter(|word| word.len() < 40)?;
     let mut numbers = word.trim_start_matches('v').split('.').map(|number| number.parse().ok());
     let major = numbers.next()?.filter(|major| *major < 1000)?;
     Some((major, numbers.next().flatten().unwrap_or(0)))
@@ -190,9 +190,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
 pub(super) fn commands(node: &Node) -> Vec<(usize, String)> {
     let mut commands: Vec<(usize, String)> = Vec::new();
     let mut goes_on = false;
-    // A block starts on the line after its mark.
-    let first = node.line + usize::from(node.text().contains('\n'));
-    for (line, number) in node.text().lines().zip(first..) {
+    for (line, number) in node.text().lines().zip(node.line..) {
         let line = line.trim();
         let (own, continues) = match line.strip_suffix('\\') {
             Some(own) => (own, true),

@@ -9,7 +9,7 @@ use serde_saphyr::Spanned;
 /// A part of a document.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
-    /// Its first line, from 1.
+    /// Its first line, from 1; of a block of text, the first inside.
     pub(super) line: usize,
     value: Value,
 }
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(node.text_of("on"), "push", "a key, and no boolean");
         let steps = node.at(&["jobs", "a", "steps"]).expect("steps").items();
         let run = steps[1].get("run").expect("run");
-        assert_eq!((steps[0].line, run.line, run.text()), (5, 6, "b\n"));
+        assert_eq!((steps[0].line, run.line, run.text()), (5, 7, "b\n"));
         assert_eq!(node.scalars().len(), 3);
     }
 
