@@ -155,7 +155,7 @@ pub fn measure(
 }
 
 fn row(cache: Kind, changed: bool, runs: &[Ran]) -> Row {
-    let of = |figure: fn(&Ran) -> f64| median(&runs.iter().map(figure).collect::<Vec<_>>());
+    let of = |figure: fn(&Ran) -> f64| median(&runs.iter().map(figure).collect::<Vec<_>>()).unwrap_or_default();
     let last = runs.last().copied().unwrap_or_default();
     Row {
         cache,

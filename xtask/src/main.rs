@@ -6,6 +6,7 @@ mod ci;
 mod command;
 mod generated;
 mod lint;
+mod linters;
 mod man;
 mod nix;
 mod packages;

@@ -59,7 +59,7 @@ mod tests {
         let hosts = ["a".to_owned(), "b-1=darwin".to_owned()];
         let text = render(&hosts, "me/nixpace@0123", ".").expect("a workflow");
         assert!(text.contains(r#"fromJSON(inputs.hosts || '["a","b-1=darwin"]')"#), "{text}");
-        assert!(text.contains("uses: me/nixpace@0123\n"));
+        assert!(text.contains("uses: me/nixpace@0123 #"));
         assert!(text.contains("installable=.#$attribute"));
         assert!(!text.contains("@HOSTS@") && !text.contains("@FLAKE@"));
         for bad in ["", "=darwin", "a'b", "a b", "$(x)", "a=linux", "a\nb"] {
