@@ -31,7 +31,8 @@ fn zizmor_finds_nothing() {
         return;
     }
     let run = |files: &[PathBuf]| {
-        let output = Command::new(&zizmor).args(["--offline", "--no-progress"]).args(files).output();
+        let output =
+            Command::new(&zizmor).args(["--offline", "--no-progress"]).args(files).output();
         output.expect("zizmor runs")
     };
     let mut ours = workflows();

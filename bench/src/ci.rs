@@ -106,8 +106,7 @@ pub enum Kind {
 }
 
 /// All of them.
-pub const KINDS: [Kind; 4] =
-    [Kind::None, Kind::PerPath, Kind::StoreArchive, Kind::BinaryCache];
+pub const KINDS: [Kind; 4] = [Kind::None, Kind::PerPath, Kind::StoreArchive, Kind::BinaryCache];
 
 /// What one run took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -155,7 +154,9 @@ pub fn measure(
 }
 
 fn row(cache: Kind, changed: bool, runs: &[Ran]) -> Row {
-    let of = |figure: fn(&Ran) -> f64| median(&runs.iter().map(figure).collect::<Vec<_>>()).unwrap_or_default();
+    let of = |figure: fn(&Ran) -> f64| {
+        median(&runs.iter().map(figure).collect::<Vec<_>>()).unwrap_or_default()
+    };
     let last = runs.last().copied().unwrap_or_default();
     Row {
         cache,
@@ -196,9 +197,9 @@ impl<'a> Runner<'a> {
         if kind == Kind::None {
             return Ok(());
         }
-        let (_, built) = self.build(false, "")?;
+        let (_, output) = self.build(false, "")?;
         let direct = serve(&self.path("kept"), Duration::ZERO)?;
-        self.save(kind, direct.port, &built)
+        self.save(kind, direct.port, &output)
     }
 
     /// One run on a fresh runner.
@@ -231,7 +232,7 @@ impl<'a> Runner<'a> {
         let began = Instant::now();
         // What came from the cache is there already.
         if built > 0 && kind != Kind::None {
-            self.save(kind, port, &(built, output))?;
+            self.save(kind, port, &output)?;
         }
         let save = began.elapsed().as_secs_f64();
         Ok(Ran { restore, build, save, built, ..traffic(&server) })
@@ -259,7 +260,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Put what is new into the cache.
-    fn save(&self, kind: Kind, port: u16, (_, output): &(u32, String)) -> Result<()> {
+    fn save(&self, kind: Kind, port: u16, output: &str) -> Result<()> {
         if kind == Kind::StoreArchive {
             let archive = self.path("tmp/saved.tar");
             self.tar(&["--create", "--file"], &archive, &["store", "var"])?;
@@ -269,7 +270,8 @@ impl<'a> Runner<'a> {
         let secret = self.path("key").display().to_string();
         // Nix's default, xz, costs more time than it saves bytes.
         let to = format!("http://127.0.0.1:{port}?secret-key={secret}&compression=zstd");
-        let arguments = ["--extra-experimental-features", "nix-command", "copy", "--to", &to, output];
+        let arguments =
+            ["--extra-experimental-features", "nix-command", "copy", "--to", &to, output];
         self.nix.ask("nix", &arguments, "").map(drop)
     }
 
@@ -305,9 +307,10 @@ fn traffic(server: &Server) -> Ran {
 impl CiRuns {
     /// A table for people.
     pub fn table(&self) -> String {
-        let mut text = "| Cache | Input | Time | until Nix | Nix | saving | down | up | requests | \
+        let mut text =
+            "| Cache | Input | Time | until Nix | Nix | saving | down | up | requests | \
                         built |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
-            .to_owned();
+                .to_owned();
         for row in &self.rows {
             text.push_str(&format!(
                 "| {} | {} | {:.1} s | {:.1} s | {:.1} s | {:.1} s | {} | {} | {} | {} |\n",

@@ -133,7 +133,9 @@ impl<'a> Runner<'a> {
                 Some("actions/cache") => self.know(id, "cache-hit", "true"),
                 Some("cachix/install-nix-action") => self.path.push(self.machine.nix.bin.clone()),
                 Some("nix-community/cache-nix-action") => {
-                    assert!(self.filled(&step["with"]["primary-key"]).starts_with("nix-Linux-X64-"));
+                    assert!(
+                        self.filled(&step["with"]["primary-key"]).starts_with("nix-Linux-X64-")
+                    );
                 }
                 Some("actions/checkout" | "actions/upload-artifact") => (),
                 Some(other) => panic!("{other}: not known here"),
@@ -204,7 +206,8 @@ impl<'a> Runner<'a> {
         let mut command = Command::new("bash");
         command.args(shell.split(' ').skip(1)).arg(&script);
         let mut command = self.machine.prepare(command);
-        let files = ["ENV", "PATH", "OUTPUT"].map(|name| (name, temp.join(format!("github-{name}"))));
+        let files =
+            ["ENV", "PATH", "OUTPUT"].map(|name| (name, temp.join(format!("github-{name}"))));
         for (name, path) in &files {
             fs::write(path, "").expect("written");
             command.env(format!("GITHUB_{name}"), path);

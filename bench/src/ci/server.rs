@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(get(server.port, "deep/in/it", &file).expect("got"), 100_000);
         assert!(get(server.port, "other", &file).is_err());
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
-        let chunks = "PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let chunks =
+            "PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
         stream.write_all(chunks.as_bytes()).expect("sent");
         stream.shutdown(std::net::Shutdown::Write).expect("done");
         let mut text = String::new();

@@ -103,7 +103,8 @@ pub(super) fn permissions(workflow: &Workflow) -> Vec<Found> {
 
 pub(super) fn timeouts(workflow: &Workflow) -> Vec<Found> {
     // A job that is a workflow elsewhere has its time there.
-    let jobs = workflow.jobs.iter().filter(|job| !workflow.is_action && job.node.get("uses").is_none());
+    let jobs =
+        workflow.jobs.iter().filter(|job| !workflow.is_action && job.node.get("uses").is_none());
     let endless = jobs.filter(|job| job.node.get("timeout-minutes").is_none());
     endless.map(|job| (job.line(), format!("{}: no timeout-minutes", job.name))).collect()
 }

@@ -65,7 +65,9 @@ pub(super) fn dangerous_settings(workflow: &Workflow) -> Vec<Found> {
         }
         let flags = words.iter().filter(|word| FLAGS.contains(&word.as_str()));
         let flags = flags.filter(|flag| given(&words, &[flag]) != Some("false"));
-        let flags = flags.filter(|flag| !found.iter().any(|(at, what)| *at == line && what.contains(&flag[2..])));
+        let flags = flags.filter(|flag| {
+            !found.iter().any(|(at, what)| *at == line && what.contains(&flag[2..]))
+        });
         let flags: Vec<Found> = flags.map(|flag| (line, flag.clone())).collect();
         found.extend(flags);
     }
@@ -86,7 +88,8 @@ pub(super) fn unknown_settings(workflow: &Workflow) -> Vec<Found> {
 pub(super) fn builds(command: &str) -> Vec<String> {
     let words = words(command);
     let starts = words.windows(2).position(|pair| {
-        (["nix", "nom"].contains(&pair[0].as_str()) && pair[1] == "build") || pair[0] == "nix-fast-build"
+        (["nix", "nom"].contains(&pair[0].as_str()) && pair[1] == "build")
+            || pair[0] == "nix-fast-build"
     });
     let old = words.iter().any(|word| ["nix-build", "nix-fast-build"].contains(&word.as_str()));
     match starts {
@@ -136,7 +139,8 @@ fn is_no_system(fragment: &str, hosts: &[&str]) -> bool {
     // `${{matrix.host}}`, `$HOST` and `${host}` are a name and nothing else.
     let name = fragment.trim_matches(|c| "${}".contains(c));
     let name = name.rsplit('.').next().unwrap_or_default();
-    let is_variable = fragment.starts_with('$') && fragment.find('}').is_none_or(|end| fragment[end..].trim_end_matches('}').is_empty());
+    let is_variable = fragment.starts_with('$')
+        && fragment.find('}').is_none_or(|end| fragment[end..].trim_end_matches('}').is_empty());
     hosts.contains(&fragment) || (is_variable && HOSTS.contains(&name.to_lowercase().as_str()))
 }
 
@@ -160,8 +164,7 @@ pub(super) fn expressions(workflow: &Workflow) -> Vec<Found> {
 
 /// Whether others than who may push here decide what an expression is.
 fn is_others(expression: &str, is_dynamic: bool) -> bool {
-    const THEIRS: [&str; 4] =
-        ["github.event.", "github.head_ref", "github.ref_name", "inputs."];
+    const THEIRS: [&str; 4] = ["github.event.", "github.head_ref", "github.ref_name", "inputs."];
     // Numbers and hashes hold no commands.
     const HARMLESS: [&str; 5] = [".number", ".id", ".sha", ".after", ".before"];
     let is_harmless = HARMLESS.iter().any(|end| expression.trim().ends_with(end));
@@ -175,7 +178,10 @@ mod tests {
 
     #[test]
     fn an_expression_is_one_word() {
-        assert_eq!(words("nix build \".#${{ matrix.host }}\""), ["nix", "build", ".#${{matrix.host}}"]);
+        assert_eq!(
+            words("nix build \".#${{ matrix.host }}\""),
+            ["nix", "build", ".#${{matrix.host}}"]
+        );
         assert_eq!(words("max-jobs=auto"), ["max-jobs", "=", "auto"]);
     }
 

@@ -45,9 +45,11 @@ pub(super) fn late_caches(workflow: &Workflow) -> Vec<Found> {
         let restores = |step: &&Step| {
             is_cache(step) && !step.uses.as_ref().is_some_and(|uses| uses.action.ends_with("/save"))
         };
-        found.extend(late.filter(restores).map(|step| {
-            (step.node.line, "restores a cache after a step that builds".to_owned())
-        }));
+        found.extend(
+            late.filter(restores).map(|step| {
+                (step.node.line, "restores a cache after a step that builds".to_owned())
+            }),
+        );
     }
     found
 }
@@ -76,12 +78,17 @@ pub(super) fn foreign_caches(workflow: &Workflow) -> Vec<Found> {
         };
         let has_token = ["authToken", "signingKey"].iter().any(|key| !step.input(key).is_empty());
         if step.is("cachix/cachix-action") && has_token && step.input("skipPush") != "true" {
-            find(step.node.at(&["with", "name"]).map_or(step.node.line, |name| name.line), step.input("name"));
+            find(
+                step.node.at(&["with", "name"]).map_or(step.node.line, |name| name.line),
+                step.input("name"),
+            );
         }
         for (line, command) in step.commands() {
             let words = words(&command);
             for pair in words.windows(3) {
-                if pair[0] == "cachix" && ["push", "watch-exec", "watch-store"].contains(&pair[1].as_str()) {
+                if pair[0] == "cachix"
+                    && ["push", "watch-exec", "watch-store"].contains(&pair[1].as_str())
+                {
                     find(line, &pair[2]);
                 }
             }

@@ -18,7 +18,10 @@ fn fixtures() -> Vec<(String, String)> {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     let read = |path: &PathBuf| fs::read_to_string(path).expect("text");
-    files.iter().map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), read(path))).collect()
+    files
+        .iter()
+        .map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), read(path)))
+        .collect()
 }
 
 /// `line rule`, sorted.

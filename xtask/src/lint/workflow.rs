@@ -79,7 +79,10 @@ impl<'a> Workflow<'a> {
 
     /// The line that something is on, for what has no line of its own.
     pub(super) fn line_of(&self, start: &str) -> usize {
-        self.text.lines().position(|line| line.trim_start().starts_with(start)).map_or(1, |at| at + 1)
+        self.text
+            .lines()
+            .position(|line| line.trim_start().starts_with(start))
+            .map_or(1, |at| at + 1)
     }
 
     /// Whether one of these starts it.
@@ -102,11 +105,9 @@ impl<'a> Workflow<'a> {
 
     /// Every text in which settings of Nix may be written.
     pub(super) fn settings(&self) -> Vec<&Node> {
-        let environments = [Some(&self.root)].into_iter().chain(
-            self.jobs.iter().flat_map(|job| {
-                [Some(&job.node)].into_iter().chain(job.steps.iter().map(|step| Some(&step.node)))
-            }),
-        );
+        let environments = [Some(&self.root)].into_iter().chain(self.jobs.iter().flat_map(|job| {
+            [Some(&job.node)].into_iter().chain(job.steps.iter().map(|step| Some(&step.node)))
+        }));
         let environments =
             environments.flatten().filter_map(|node| node.at(&["env", "NIX_CONFIG"]));
         let steps = self.steps().flat_map(|(_, step)| {
@@ -134,7 +135,9 @@ impl Step {
     /// Whether it uses an action, or one in a folder of it.
     pub(super) fn is(&self, action: &str) -> bool {
         self.uses.as_ref().is_some_and(|uses| {
-            uses.action.strip_prefix(action).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            uses.action
+                .strip_prefix(action)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 

@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn parts_know_their_lines() {
-        let text = "on: push\njobs:\n  a:\n    steps:\n      - uses: x\n      - run: |\n          b\n";
+        let text =
+            "on: push\njobs:\n  a:\n    steps:\n      - uses: x\n      - run: |\n          b\n";
         let node = Node::parse(text).expect("YAML");
         assert_eq!(node.text_of("on"), "push", "a key, and no boolean");
         let steps = node.at(&["jobs", "a", "steps"]).expect("steps").items();
