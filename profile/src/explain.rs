@@ -210,7 +210,7 @@ max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
                           build, and at most 16 or what memory and swap carry
 ";
         assert!(text.contains(expected), "{text}");
-        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-1\n"), "{text}");
+        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-2\n"), "{text}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub struct Simulate {
     #[arg(default_values_t = ["default", "original", "plan"].map(str::to_owned))]
     pub configurations: Vec<String>,
 
-    /// Also with the zram that plans advise, of half the memory
+    /// Also with the zram that plans advise
     #[arg(long)]
     pub zram: bool,
 

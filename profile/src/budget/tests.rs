@@ -318,7 +318,7 @@ fn broken(hardware: &Hardware, budget: &Budget, rule: Rule, sizes: Sizes) -> Opt
     };
     let laws = [
         ("a job for downloads", sizes.jobs >= POLICY.least_jobs),
-        ("a job for two CPUs", sizes.jobs <= cpus.div_ceil(2).max(POLICY.least_jobs)),
+        ("a job for two CPUs and one more", sizes.jobs <= cpus.div_ceil(2) + 1),
         ("one core to all of them", (1..=cpus).contains(&sizes.cores)),
         (
             "within allowed CPUs",
