@@ -93,7 +93,7 @@ fn swap_is_advised_where_it_helps() {
     };
     assert!(advised(laptop()));
     let why = &plan_for("2.34").nixos["zramSwap.enable"].why;
-    assert!(why.ends_with("may be 4 × 4 instead of 2 × 5"), "{why}");
+    assert!(why.ends_with("may be 3 × 5 instead of 2 × 5"), "{why}");
 
     let mut hardware = laptop();
     hardware.memory.swap_bytes = Some(6 * GIB);

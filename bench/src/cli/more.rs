@@ -144,6 +144,8 @@ impl Simulate {
         if self.zram {
             let both = |host: Host| [host.clone(), host.with_zram()];
             hosts = hosts.into_iter().flat_map(both).collect();
+            // Plans advise none where there is swap.
+            hosts.dedup_by(|later, host| later.name == host.name);
         }
         let wish = Wish {
             configurations: &self.configurations,

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 
-use super::{GIB, POLICY, Rule, Sizes, added_by_zram, advised_zram, is_backed, sizes};
+use super::{GIB, POLICY, Rule, Sizes, is_backed, sizes};
 use crate::plan::Workload;
 
 const RULES: [Rule; 4] = [Rule::MemoryBound, Rule::SwapBacked, Rule::Throughput, Rule::FewBig];
@@ -45,44 +45,6 @@ fn many_cpus_do_not_make_jobs_without_memory() {
     assert_eq!(size(Rule::SwapBacked, 64, 6 * GIB), Sizes { jobs: 3, cores: 2 });
     assert_eq!(size(Rule::SwapBacked, 64, 48 * GIB).jobs, 8);
     assert_eq!(size(Rule::SwapBacked, 1000, 4000 * GIB).jobs, 32);
-}
-
-/// The study's table, of machines as it names them, with the zram that is
-/// advised. Where it differs from the study's own, which has 3 GiB for a core and
-/// no bound on jobs but 2 to 16: jobs of small machines, which had none to spare
-/// for a download (3 instead of 2 on four CPUs), or less memory and swap than
-/// links at once may take (3 instead of 4, 3 instead of 8); jobs of large ones,
-/// whose memory carries more than 16; and cores.
-#[test]
-fn machines_of_the_study_with_zram() {
-    for (cpus, gib, reserve, jobs, cores) in [
-        (4, 4, 0.7, 3, 1),
-        (2, 8, 1.16, 2, 2),
-        (4, 8, 3.0, 3, 2),
-        (4, 16, 1.0, 3, 4),
-        (8, 16, 3.0, 3, 5),
-        (16, 16, 1.32, 3, 6),
-        (16, 32, 3.0, 7, 12),
-        (16, 64, 3.0, 9, 16),
-        (32, 64, 3.0, 15, 24),
-        (64, 128, 3.56, 31, 50),
-        (80, 256, 6.12, 32, 80),
-        (128, 512, 11.24, 32, 128),
-    ] {
-        let memory = gib * GIB;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "some GiB"
-        )]
-        let available = memory - (reserve * GIB as f64) as u64;
-        let swap = added_by_zram(advised_zram(memory));
-        assert_eq!(swap, memory, "at three to one");
-        let cpus = NonZeroU32::new(cpus).expect("CPUs");
-        let found = sizes(Rule::SwapBacked, cpus, available, swap);
-        assert_eq!(found, Sizes { jobs, cores }, "{cpus}/{gib}");
-    }
 }
 
 /// What professionals set by hand on their builders (`NixOS`/infra, ngipkgs).
