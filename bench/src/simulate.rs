@@ -14,7 +14,7 @@ use profile::plan::{Plan, Workload};
 use profile::simulate::graph::Graph;
 use profile::simulate::machine::Machine;
 use profile::simulate::{Outcome, Settings, search, simulate};
-use profile::sizing::GIB;
+use profile::sizing::{GIB, advised_zram};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,14 +124,14 @@ impl Host {
         Some(Self { name: text.to_owned(), hardware })
     }
 
-    /// The same with the zram that plans advise where there is little swap: half of
-    /// memory.
+    /// The same with the zram that plans advise, where there is little swap.
     #[must_use]
     pub fn with_zram(mut self) -> Self {
+        if budget(&self.hardware, Workload::General, None).is_backed() {
+            return self;
+        }
         let memory = &mut self.hardware.memory;
-        let half = memory.usable_bytes.map_or(0, |bytes| bytes.get() / 2);
-        // zram counts for two thirds of its size.
-        memory.zram_bytes = Some(memory.zram_bytes.unwrap_or(0).max(half / 2 * 3));
+        memory.zram_bytes = memory.usable_bytes.map(|bytes| advised_zram(bytes.get()));
         self.name += " + zram";
         self
     }
@@ -335,6 +335,6 @@ mod tests {
             assert!(Host::read(bad).is_err(), "{bad}");
         }
         let host = Host::read("4/8").expect("a machine").with_zram();
-        assert_eq!(host.hardware.memory.zram_bytes, Some(6 << 30), "adds 4 GiB");
+        assert_eq!(host.hardware.memory.zram_bytes, Some(12 << 30), "adds 8 GiB");
     }
 }
