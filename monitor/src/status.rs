@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::active::{self, Build};
+use crate::guard::told::{Guarded, guarded};
 use crate::history::Place;
 use crate::history::attempt::{Attempt, Filter, attempts};
 use crate::remembered::{self, Remembered};
@@ -73,6 +74,8 @@ pub struct Status {
     pub active: Figure<Vec<Build>>,
     /// The last builds.
     pub recent: Figure<Vec<Attempt>>,
+    /// What `monitor guard` has done.
+    pub guard: Figure<Guarded>,
 }
 
 /// What was found, or why not.
@@ -146,7 +149,7 @@ pub fn look(plan: Option<&Plan>, place: &Place, now: f64) -> Status {
     let (found, _) = nix::nix(&root, asked, &mut notes);
     let nix =
         settings(found, plan, &notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>());
-    Status { version: Version, nix, store, caches, active, recent }
+    Status { version: Version, nix, store, caches, active, recent, guard: guarded() }
 }
 
 fn settings(nix: Option<Nix>, plan: Option<&Plan>, notes: &[&str]) -> Figure<Settings> {

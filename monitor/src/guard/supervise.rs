@@ -10,13 +10,14 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Options;
+use super::notify::Manager;
 use super::stop::{Stopped, thaw};
 
 /// How long a worker that has stopped something may be silent: it speaks twenty
@@ -53,7 +54,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
     thread::spawn(move || listen(BufReader::new(stdout), &sender));
 
     let mut stopped: Vec<Stopped> = Vec::new();
+    let manager = Manager::of_environment();
+    manager.tell("READY=1");
+    let mut told = Instant::now();
     let why = loop {
+        if told.elapsed() >= SILENCE {
+            manager.tell("WATCHDOG=1");
+            told = Instant::now();
+        }
         match events.recv_timeout(SILENCE) {
             Ok(Event::Said(said)) => stopped = said,
             Ok(Event::End) => break None,
