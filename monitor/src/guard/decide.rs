@@ -14,6 +14,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use profile::guarded::{CRITICAL, ERROR};
+
 /// Between two freezes, and between two thaws: what the one changes must show
 /// before the next.
 pub const SETTLE: Duration = Duration::from_millis(300);
@@ -24,16 +26,8 @@ pub const RUN: Duration = Duration::from_secs(2);
 /// How long a build stays frozen while another one that could be is not.
 pub const TURN: Duration = Duration::from_secs(30);
 
-/// The share of memory above which there is no time to wait for anything.
-const CRITICAL: f64 = 0.95;
-
 /// A prediction that was passed is a bad one: so much more is expected.
 const GROWTH: f64 = 1.25;
-
-/// By how much of itself a prediction may be wrong. Builds are not all wrong at
-/// once, nor the same way: what several may need more is the root of the sum of
-/// the squares.
-const ERROR: f64 = 0.25;
 
 /// The shares of memory at which things happen.
 #[derive(Clone, Copy, Debug, PartialEq)]

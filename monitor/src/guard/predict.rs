@@ -3,12 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use profile::costs::Costs;
-use profile::sizing::GIB;
-
-/// Without a record: what the study of sizing assumes of a build, besides its
-/// threads and for each of them.
-const BASE_BYTES: u64 = 3 * GIB / 10;
-const SLOT_BYTES: u64 = 4 * GIB / 10;
+use profile::guarded::assumed_bytes;
 
 /// How many builds of a package count, as in recorded costs.
 const LAST: usize = 5;
@@ -67,10 +62,6 @@ impl Predictor {
     }
 }
 
-fn assumed_bytes(threads: u64) -> u64 {
-    BASE_BYTES.saturating_add(SLOT_BYTES.saturating_mul(threads.max(1)))
-}
-
 /// A package's name without its version, as Nix splits them: at the first dash
 /// that no letter follows.
 pub fn package(name: &str) -> &str {
@@ -84,8 +75,9 @@ pub fn package(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use profile::costs::Costs;
+    use profile::guarded::assumed_bytes;
 
-    use super::{BASE_BYTES, Predictor, SLOT_BYTES, package};
+    use super::{Predictor, package};
 
     #[test]
     fn names_without_versions() {
@@ -112,8 +104,8 @@ mod tests {
         .expect("costs");
         let mut by_record = Predictor::new(Some(costs));
         assert_eq!(by_record.peak_bytes("hello-2.12", 8), 1000);
-        assert_eq!(by_record.peak_bytes("other-1", 2), BASE_BYTES + 2 * SLOT_BYTES);
-        assert_eq!(by_record.most_bytes(2), BASE_BYTES + 2 * SLOT_BYTES);
+        assert_eq!(by_record.peak_bytes("other-1", 2), assumed_bytes(2));
+        assert_eq!(by_record.most_bytes(2), assumed_bytes(2));
         for peak in [1, 2000, 3, 4, 5, 6] {
             by_record.learn("hello-2.13", peak);
         }
@@ -121,6 +113,6 @@ mod tests {
         by_record.learn("hello-2.13", 7);
         assert_eq!(by_record.peak_bytes("hello-2.12", 8), 1000, "only the last five count");
         let unknown = Predictor::new(None);
-        assert_eq!(unknown.peak_bytes("hello-2.12", 0), BASE_BYTES + SLOT_BYTES);
+        assert_eq!(unknown.peak_bytes("hello-2.12", 0), assumed_bytes(1));
     }
 }

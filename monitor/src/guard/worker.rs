@@ -63,8 +63,12 @@ pub(super) struct Worker {
 impl Worker {
     /// Ready to look; what an earlier guard left stopped goes on.
     pub(super) fn new(options: Options) -> Result<Self> {
-        let costs = options.costs.as_deref().map(|file| stage::read(Some(file))).transpose()?;
         let costs_changed = options.costs.as_deref().and_then(changed);
+        let costs = match &options.costs {
+            // The service's is written by another, who may not have been there yet.
+            Some(file) if costs_changed.is_some() => Some(stage::read(Some(file))?),
+            _ => None,
+        };
         let is_looking = options.dry_run || options.once;
         let keeper = if is_looking { Keeper::look() } else { Keeper::take()? };
         let mut record = keeper.read().unwrap_or_default();
