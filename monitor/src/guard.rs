@@ -14,6 +14,8 @@ use detect::report::Usage;
 
 pub mod decide;
 #[cfg(target_os = "linux")]
+mod known;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 pub mod memory;

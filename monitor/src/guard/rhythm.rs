@@ -106,7 +106,11 @@ impl Rhythm {
         let timeout = Timespec::try_from(timeout).ok();
         let stdin = io::stdin();
         let mut files = vec![PollFd::new(&stdin, PollFlags::IN)];
-        files.extend(self.watch.as_ref().map(|watch| PollFd::new(watch, PollFlags::IN)));
+        // To lock one user Nix looks at many; while there is room, that is heard
+        // of a little later and all at once.
+        let heeds = self.is_full || self.begun.is_none_or(|begun| begun.elapsed() >= CALM);
+        let watch = self.watch.as_ref().filter(|_| heeds);
+        files.extend(watch.map(|watch| PollFd::new(watch, PollFlags::IN)));
         let watched = files.len();
         files.extend(self.pressure.as_ref().map(|file| PollFd::new(file, PollFlags::PRI)));
         if poll(&mut files, timeout.as_ref()).is_err() {

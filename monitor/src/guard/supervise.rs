@@ -24,6 +24,10 @@ use super::stop::{Stopped, thaw};
 /// times a second.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// How long one that has stopped nothing may be silent: it speaks every two
+/// seconds, but on a busy machine.
+const ABSENCE: Duration = Duration::from_secs(20);
+
 /// What the worker is called, so that who ends the one by its name does not end
 /// the other.
 const NAME: &str = "nixpace-guard";
@@ -57,18 +61,22 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let manager = Manager::of_environment();
     manager.tell("READY=1");
     let mut told = Instant::now();
+    let mut heard = Instant::now();
     let why = loop {
         if told.elapsed() >= SILENCE {
             manager.tell("WATCHDOG=1");
             told = Instant::now();
         }
         match events.recv_timeout(SILENCE) {
-            Ok(Event::Said(said)) => stopped = said,
+            Ok(Event::Said(said)) => {
+                stopped = said;
+                heard = Instant::now();
+            }
             Ok(Event::End) => break None,
             Ok(Event::Gone) | Err(RecvTimeoutError::Disconnected) => {
                 break Some("the worker is gone");
             }
-            Err(RecvTimeoutError::Timeout) if stopped.is_empty() => {}
+            Err(RecvTimeoutError::Timeout) if stopped.is_empty() && heard.elapsed() < ABSENCE => {}
             Err(RecvTimeoutError::Timeout) => break Some("the worker has stopped"),
         }
     };

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use detect::human::size;
 use detect::report::{reason, say};
 use detect::stage;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::decide::{Action, Guard, Id, Marks, Moment, Seen, State};
+use super::known::{Known, describe};
 use super::predict::Predictor;
 use super::record::{Keeper, Record};
 use super::rhythm::{Builds, Rhythm};
@@ -26,18 +27,11 @@ use crate::active::{self, Build, Source};
 use crate::processes::{Proc, variable};
 use crate::sample::groups;
 
+/// How often to tell the parent that we are there when nothing is stopped.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// Seconds after which a build that is seen for the first time is left alone.
 const BEGUN: f64 = 2.0;
-
-/// What is known of a build for as long as it runs.
-struct Known {
-    name: String,
-    peak_bytes: u64,
-    /// The most that it was seen to use.
-    used_bytes: u64,
-    stopped: Stopped,
-    since: Option<Instant>,
-}
 
 pub(super) struct Worker {
     options: Options,
@@ -58,6 +52,8 @@ pub(super) struct Worker {
     /// One of the processes that build.
     nix: Option<u32>,
     complained: bool,
+    /// When the parent was last told anything.
+    told: Option<Instant>,
 }
 
 impl Worker {
@@ -98,6 +94,7 @@ impl Worker {
             rhythm: Rhythm::new(low, PathBuf::from(state).join("userpool")),
             nix: None,
             complained: false,
+            told: None,
         })
     }
 
@@ -108,23 +105,30 @@ impl Worker {
         for signal in [SIGTERM, SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&ends)).context("signals")?;
         }
-        let parent = std::os::unix::process::parent_id();
         while !ends.load(Ordering::Relaxed) {
             if !self.rhythm.wait(!self.record.stopped.is_empty()) {
                 break;
             }
-            if self.proc.process(parent).is_some_and(|parent| parent.is_stopped()) {
+            if !self.record.stopped.is_empty() && self.is_alone() {
                 self.let_all_go();
             } else {
                 self.step();
             }
             // A parent that is gone has closed the pipe.
-            if !self.options.dry_run && self.tell().is_err() {
+            let is_time = self.told.is_none_or(|told| told.elapsed() >= HEARTBEAT);
+            let says = !self.record.stopped.is_empty() || is_time;
+            if says && !self.options.dry_run && self.tell().is_err() {
                 break;
             }
         }
         self.let_all_go();
         Ok(())
+    }
+
+    /// Whether the parent is stopped, so that nobody would let go on what we stop.
+    fn is_alone(&self) -> bool {
+        let parent = std::os::unix::process::parent_id();
+        self.proc.process(parent).is_none_or(|parent| parent.is_stopped())
     }
 
     /// Look once, and do what follows.
@@ -278,6 +282,7 @@ impl Worker {
         }
         let stops: BTreeSet<Id> = actions.iter().filter_map(stopped_by).collect();
         if !stops.is_empty() {
+            ensure!(!self.is_alone(), "the guard's parent is stopped");
             let builds = stops.iter().filter_map(|id| self.known.get(id));
             self.record.stopped.extend(builds.map(|known| known.stopped.clone()));
             self.keeper.write(&self.record)?;
@@ -306,6 +311,7 @@ impl Worker {
         };
         let held = self.guard.states().iter().filter_map(held).fold(0, u64::saturating_add);
         self.record.most_held_bytes = self.record.most_held_bytes.max(held);
+        self.told = None;
         // Too much is written down now, which would do no harm.
         let _ = self.keeper.write(&self.record);
         Ok(())
@@ -318,6 +324,7 @@ impl Worker {
         }
         let marks = Marks { high: self.options.high, low: self.options.low };
         self.guard = Guard::new(marks);
+        self.told = None;
         if !(self.options.dry_run || self.options.once) {
             let _ = self.keeper.write(&self.record);
         }
@@ -325,7 +332,8 @@ impl Worker {
 
     /// Tell the parent what is stopped, which is also how it knows that we are
     /// there.
-    fn tell(&self) -> Result<()> {
+    fn tell(&mut self) -> Result<()> {
+        self.told = Some(Instant::now());
         let mut line = serde_json::to_vec(&self.record.stopped)?;
         line.push(b'\n');
         let mut stdout = io::stdout().lock();
@@ -352,27 +360,6 @@ fn stopped_by(action: &Action) -> Option<Id> {
         Action::Hold(id) | Action::Freeze(id) => Some(*id),
         Action::Run(_) => None,
     }
-}
-
-fn describe(action: &Action, moment: &Moment, known: &BTreeMap<Id, Known>) -> String {
-    let (verb, id) = match action {
-        Action::Hold(id) => ("hold", id),
-        Action::Freeze(id) => ("freeze", id),
-        Action::Run(id) => ("let go on", id),
-    };
-    let known = known.get(id);
-    let peak = known.map_or(0, |known| known.peak_bytes);
-    let name = known.map_or("?", |known| known.name.as_str());
-    let since = known.and_then(|known| known.since);
-    let waited = since
-        .map_or(String::new(), |since| format!(" after {:.1} s", since.elapsed().as_secs_f64()));
-    format!(
-        "{verb} {name} of user {}{waited}: predicted {}, {} of {} used",
-        id.user,
-        size(peak),
-        size(moment.used_bytes),
-        size(moment.limit_bytes)
-    )
 }
 
 /// When a file was last changed.
