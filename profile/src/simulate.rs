@@ -15,12 +15,15 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 pub mod fleet;
 pub mod graph;
+mod guard;
 pub mod machine;
 pub mod search;
 #[cfg(test)]
 mod tests;
 
 use graph::{Derivation, Graph, Phase};
+pub use guard::Guard;
+use guard::Need;
 use machine::Machine;
 
 /// What of the CPU time is lost to switching when far more threads run than
@@ -34,15 +37,14 @@ pub struct Settings {
     pub jobs: u32,
     /// Threads of each build.
     pub cores: u32,
-    /// Builds are held back until the peaks of all that run fit into this much
-    /// memory. One always runs.
-    pub gate_gib: Option<f64>,
+    /// What lets builds begin, where something does.
+    pub guard: Option<Guard>,
 }
 
 impl Settings {
     /// Jobs and cores without a gate.
     pub fn new(jobs: u32, cores: u32) -> Self {
-        Self { jobs, cores, gate_gib: None }
+        Self { jobs, cores, guard: None }
     }
 }
 
@@ -110,8 +112,8 @@ struct Run<'a> {
     /// Where each running derivation is: its phase, and whether in its tail.
     at: Vec<(u32, bool)>,
     load: Load,
-    /// Peaks of what runs, for the gate.
-    admitted_gib: f64,
+    /// What all that run are expected to need, for the guard.
+    admitted: Need,
     /// Seconds that would have passed had nobody shared a CPU. All that runs is
     /// slowed alike, so the order of events is settled in virtual time, and
     /// nothing running has to be touched when the speed changes.
@@ -177,7 +179,7 @@ impl<'a> Run<'a> {
             running: BinaryHeap::new(),
             at: vec![(0, false); count],
             load: Load::default(),
-            admitted_gib: 0.0,
+            admitted: Need::default(),
             virtual_now: 0.0,
             now: 0.0,
             peak_gib: 0.0,
@@ -191,7 +193,8 @@ impl<'a> Run<'a> {
         self.settings = settings;
         self.running.clear();
         self.load = Load::default();
-        (self.admitted_gib, self.virtual_now, self.now) = (0.0, 0.0, 0.0);
+        self.admitted = Need::default();
+        (self.virtual_now, self.now) = (0.0, 0.0);
         self.ready.clear();
         for (derivation, number) in self.graph.derivations().iter().zip(0u32..) {
             let missing = derivation.needs.iter().filter(|need| !self.built[index(**need)]);
@@ -230,13 +233,12 @@ impl<'a> Run<'a> {
         while self.running.len() < index(self.settings.jobs)
             && let Some(number) = self.ready.first().copied()
         {
-            let peak = self.derivation(number).peak_gib(self.settings.cores);
-            let fits = self.settings.gate_gib.is_none_or(|gate| self.admitted_gib + peak <= gate);
-            if !fits && !self.running.is_empty() {
+            let admitted = self.admitted.and(self.need(number));
+            if !admitted.fits(self.settings.guard) && !self.running.is_empty() {
                 return;
             }
             self.ready.remove(&number);
-            self.admitted_gib += peak;
+            self.admitted = admitted;
             self.at[index(number)] = (0, false);
             self.enter(number);
         }
@@ -274,8 +276,7 @@ impl<'a> Run<'a> {
 
     fn complete(&mut self, number: u32) {
         self.built[index(number)] = true;
-        let peak = self.derivation(number).peak_gib(self.settings.cores);
-        self.admitted_gib = (self.admitted_gib - peak).max(0.0);
+        self.admitted = self.admitted.without(self.need(number));
         let graph = self.graph;
         for dependent in graph.dependents(number) {
             let missing = &mut self.missing[index(*dependent)];
@@ -284,6 +285,13 @@ impl<'a> Run<'a> {
                 self.ready.insert(*dependent);
             }
         }
+    }
+
+    /// What a guard expects of a derivation.
+    fn need(&self, number: u32) -> Need {
+        let Some(guard) = self.settings.guard else { return Need::default() };
+        let cores = self.settings.cores;
+        guard.need(number, cores, self.derivation(number).peak_gib(cores))
     }
 
     fn derivation(&self, number: u32) -> &'a Derivation {

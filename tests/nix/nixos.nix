@@ -19,6 +19,7 @@ in
     fileSystems = option (types.attrsOf (types.attrsOf types.anything)) { };
     nix = {
       enable = option types.bool true;
+      package = option types.str "/nix-itself";
       daemonCPUSchedPolicy = option (types.enum [
         "other"
         "batch"

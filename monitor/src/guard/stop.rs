@@ -69,8 +69,15 @@ impl Stopper {
     pub fn go(&mut self, build: &Stopped) {
         freeze(build, false);
         let spared = self.spared.remove(&build.user).unwrap_or_default();
-        let is_ours = |process: &Process| process.is_stopped() && !spared.contains(&which(process));
-        self.signal_all(build.user, Signal::CONT, is_ours);
+        let is_ours = |process: &Process| !spared.contains(&which(process));
+        // First all of them: to one that waits in the kernel, or for a CPU, the
+        // signal to stop has not come yet, and would come later. This one takes it
+        // back.
+        let mut own = self.of(build.user);
+        own.retain(is_ours);
+        self.signal_each(own, build.user, Signal::CONT);
+        let is_left = |process: &Process| process.is_stopped() && is_ours(process);
+        self.signal_all(build.user, Signal::CONT, is_left);
     }
 
     /// Signal all processes of a user that need it, until there are none: twice,
@@ -82,12 +89,6 @@ impl Stopper {
         for _ in 0..ROUNDS {
             let mut own = self.of(user);
             own.retain(|process| needs(process) && !done.contains(&which(process)));
-            // Parents are stopped before their children, and woken after them:
-            // a shell that waits should not see a child stopped.
-            own.sort_unstable_by_key(|process| (process.started_ticks, process.pid));
-            if signal == Signal::CONT {
-                own.reverse();
-            }
             if own.is_empty() {
                 quiet += 1;
                 if quiet == 2 {
@@ -96,11 +97,21 @@ impl Stopper {
                 continue;
             }
             quiet = 0;
-            for process in &own {
-                self.signal(process, user, signal);
-                done.insert(which(process));
-            }
+            done.extend(own.iter().map(which));
+            self.signal_each(own, user, signal);
             thread::sleep(ARRIVAL);
+        }
+    }
+
+    /// Parents are stopped before their children, and woken after them: a shell
+    /// that waits should not see a child stopped.
+    fn signal_each(&self, mut processes: Vec<Process>, user: u32, signal: Signal) {
+        processes.sort_unstable_by_key(|process| (process.started_ticks, process.pid));
+        if signal == Signal::CONT {
+            processes.reverse();
+        }
+        for process in &processes {
+            self.signal(process, user, signal);
         }
     }
 
