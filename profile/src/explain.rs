@@ -237,8 +237,8 @@ max-jobs  3      1        one for every 8 GiB of memory and swap, which the
         nix.settings.insert("cores".to_owned(), serde_json::json!(2));
         plan.hardware.nix = Some(nix);
         let text = anstream::adapter::strip_str(&changes(&plan, 100)).to_string();
-        assert!(text.contains("\ncores     2 → 4      16 GiB less"), "{text}");
-        assert!(text.contains("\nmax-jobs  1 → 4      one for every"), "not set: the default");
+        assert!(text.contains("\ncores     2 → 5      16 GiB less"), "{text}");
+        assert!(text.contains("\nmax-jobs  1 → 3      one for every"), "not set: the default");
     }
 
     #[test]
