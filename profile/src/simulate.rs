@@ -15,13 +15,14 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 pub mod fleet;
 pub mod graph;
+pub mod guard;
 pub mod machine;
 pub mod search;
 #[cfg(test)]
 mod tests;
 
-use crate::guarded;
 use graph::{Derivation, Graph, Phase};
+use guard::{Guard, Need};
 use machine::Machine;
 
 /// What of the CPU time is lost to switching when far more threads run than
@@ -37,36 +38,6 @@ pub struct Settings {
     pub cores: u32,
     /// What lets builds begin, where something does.
     pub guard: Option<Guard>,
-}
-
-/// Holds builds back as `monitor guard` does, until what all that run are
-/// expected to need fits. One always runs. Nothing that runs is frozen here: what
-/// would be runs on, and out of memory if so.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Guard {
-    /// Memory in which they have to fit.
-    pub memory_gib: f64,
-    /// How far expectations are off, one way or the other: 0.3 for 30 %. Beyond
-    /// 0, a derivation in five is not known at all.
-    pub doubt: f64,
-}
-
-impl Guard {
-    /// The peak that is expected of a build.
-    fn expected_gib(self, number: u32, cores: u32, peak_gib: f64) -> f64 {
-        if self.doubt <= 0.0 {
-            return peak_gib;
-        }
-        // Two numbers from 0 to 1 that look random and are always the same.
-        let hash = number.wrapping_add(1).wrapping_mul(0x9e37_79b1);
-        let [one, other] = [hash >> 16, (hash ^ (hash >> 15)).wrapping_mul(0x85eb_ca6b) >> 16]
-            .map(|part| f64::from(part & 0xffff) / 65536.0);
-        if one < 0.2 {
-            return guarded::assumed_gib(cores);
-        }
-        // From 1 / (1 + doubt) to 1 + doubt, as often above as below.
-        peak_gib * (1.0 + self.doubt).powf(2.0 * other - 1.0)
-    }
 }
 
 impl Settings {
@@ -140,9 +111,8 @@ struct Run<'a> {
     /// Where each running derivation is: its phase, and whether in its tail.
     at: Vec<(u32, bool)>,
     load: Load,
-    /// What is expected of what runs, and the squares of what each may need more.
-    admitted_gib: f64,
-    errors: f64,
+    /// What is expected of what runs, for the guard.
+    admitted: Need,
     /// Seconds that would have passed had nobody shared a CPU. All that runs is
     /// slowed alike, so the order of events is settled in virtual time, and
     /// nothing running has to be touched when the speed changes.
@@ -208,8 +178,7 @@ impl<'a> Run<'a> {
             running: BinaryHeap::new(),
             at: vec![(0, false); count],
             load: Load::default(),
-            admitted_gib: 0.0,
-            errors: 0.0,
+            admitted: Need::default(),
             virtual_now: 0.0,
             now: 0.0,
             peak_gib: 0.0,
@@ -223,7 +192,7 @@ impl<'a> Run<'a> {
         self.settings = settings;
         self.running.clear();
         self.load = Load::default();
-        (self.admitted_gib, self.errors) = (0.0, 0.0);
+        self.admitted = Need::default();
         (self.virtual_now, self.now) = (0.0, 0.0);
         self.ready.clear();
         for (derivation, number) in self.graph.derivations().iter().zip(0u32..) {
@@ -263,19 +232,13 @@ impl<'a> Run<'a> {
         while self.running.len() < index(self.settings.jobs)
             && let Some(number) = self.ready.first().copied()
         {
-            let (gib, error) = self.expected(number);
-            let fits = self.settings.guard.is_none_or(|guard| {
-                let gib = self.admitted_gib + gib;
-                let with_errors = gib + (self.errors + error).sqrt();
-                gib <= guard.memory_gib * guarded::HIGH
-                    && with_errors <= guard.memory_gib * guarded::CRITICAL
-            });
+            let need = Need::of(self.settings, number, self.derivation(number));
+            let fits = self.settings.guard.is_none_or(|guard| guard.lets(self.admitted, need));
             if !fits && !self.running.is_empty() {
                 return;
             }
             self.ready.remove(&number);
-            self.admitted_gib += gib;
-            self.errors += error;
+            self.admitted.add(need);
             self.at[index(number)] = (0, false);
             self.enter(number);
         }
@@ -313,9 +276,8 @@ impl<'a> Run<'a> {
 
     fn complete(&mut self, number: u32) {
         self.built[index(number)] = true;
-        let (gib, error) = self.expected(number);
-        self.admitted_gib = (self.admitted_gib - gib).max(0.0);
-        self.errors = (self.errors - error).max(0.0);
+        let need = Need::of(self.settings, number, self.derivation(number));
+        self.admitted.remove(need);
         let graph = self.graph;
         for dependent in graph.dependents(number) {
             let missing = &mut self.missing[index(*dependent)];
@@ -324,16 +286,6 @@ impl<'a> Run<'a> {
                 self.ready.insert(*dependent);
             }
         }
-    }
-
-    /// What a guard expects of a derivation, and the square of what it may need
-    /// more.
-    fn expected(&self, number: u32) -> (f64, f64) {
-        let Some(guard) = self.settings.guard else { return (0.0, 0.0) };
-        let cores = self.settings.cores;
-        let peak_gib = self.derivation(number).peak_gib(cores);
-        let gib = guard.expected_gib(number, cores, peak_gib);
-        (gib, (gib * guarded::ERROR).powi(2))
     }
 
     fn derivation(&self, number: u32) -> &'a Derivation {
