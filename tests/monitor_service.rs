@@ -297,3 +297,39 @@ fn nixos_starts_the_timer_when_it_is_asked_to() {
         assert_eq!(on["users"]["groups"]["nixpace"], json!({}));
     }
 }
+
+#[test]
+fn nixos_starts_the_guard_when_it_is_asked_to() {
+    let system = "
+        guard = own: (lib.evalModules {
+          modules = [
+            (root + \"/tests/nix/nixos.nix\")
+            (root + \"/monitor/guard-module.nix\")
+            own
+          ];
+          specialArgs.pkgs.nixpace = { outPath = \"/nixpace\"; };
+        }).config;
+        shown = config: {
+          inherit (config.systemd) services;
+          packages = map (package: package.outPath) config.systemd.packages;
+        };";
+    for nix in real_nix() {
+        let found = value(
+            &nix,
+            &format!(
+                "let {system} in {{
+                  off = shown (guard {{ }});
+                  on = shown (guard {{ services.nixpace.guard.enable = true; }});
+                }}"
+            ),
+        );
+        assert_eq!(found["off"], json!({ "packages": [], "services": {} }), "Nix {}", nix.version);
+        let service = &found["on"]["services"]["nixpace-guard"];
+        assert_eq!(found["on"]["packages"], json!(["/nixpace"]), "Nix {}", nix.version);
+        assert_eq!(service["wantedBy"], json!(["multi-user.target"]));
+        assert_eq!(service["path"], json!(["/nix-itself"]));
+    }
+    let unit = fs::read_to_string(workspace().join("monitor/systemd/nixpace-guard.service"));
+    let unit = unit.expect("the unit");
+    assert!(unit.contains("\nExecStopPost=/usr/bin/monitor guard --thaw\n"), "{unit}");
+}

@@ -121,6 +121,7 @@ mod tests {
     use detect::hardware::{Hardware, Nix};
 
     use super::{SERVICE, sizes};
+    use crate::form::{Form, render};
     use crate::plan::{Plan, Value};
     use crate::sizing::{GIB, Sizes};
     use crate::{Options, run};
@@ -174,6 +175,11 @@ mod tests {
                 assert!(plan.notes.iter().any(|found| found.id == note), "{:?}", plan.notes);
                 let policy = plan.profile.rule.policy.expect("a policy");
                 assert_eq!(policy.starts_with("guarded-"), can, "{policy}");
+                let [nixos, systemd] =
+                    [Form::Nixos, Form::Systemd].map(|form| render(&plan, form).expect("a form"));
+                let enabled = "services.nixpace.guard.enable = lib.mkDefault true;";
+                assert_eq!(nixos.contains(enabled), can, "{nixos}");
+                assert_eq!(systemd.contains("--now nixpace-guard.service"), can, "{systemd}");
                 if can {
                     assert!(plan.nixos.contains_key("zramSwap.enable"), "zram is advised still");
                 }

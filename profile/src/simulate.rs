@@ -15,15 +15,14 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 pub mod fleet;
 pub mod graph;
-mod guard;
+pub mod guard;
 pub mod machine;
 pub mod search;
 #[cfg(test)]
 mod tests;
 
 use graph::{Derivation, Graph, Phase};
-pub use guard::Guard;
-use guard::Need;
+use guard::{Guard, Need};
 use machine::Machine;
 
 /// What of the CPU time is lost to switching when far more threads run than
@@ -112,7 +111,7 @@ struct Run<'a> {
     /// Where each running derivation is: its phase, and whether in its tail.
     at: Vec<(u32, bool)>,
     load: Load,
-    /// What all that run are expected to need, for the guard.
+    /// What is expected of what runs, for the guard.
     admitted: Need,
     /// Seconds that would have passed had nobody shared a CPU. All that runs is
     /// slowed alike, so the order of events is settled in virtual time, and
@@ -233,12 +232,13 @@ impl<'a> Run<'a> {
         while self.running.len() < index(self.settings.jobs)
             && let Some(number) = self.ready.first().copied()
         {
-            let admitted = self.admitted.and(self.need(number));
-            if !admitted.fits(self.settings.guard) && !self.running.is_empty() {
+            let need = Need::of(self.settings, number, self.derivation(number));
+            let fits = self.settings.guard.is_none_or(|guard| guard.lets(self.admitted, need));
+            if !fits && !self.running.is_empty() {
                 return;
             }
             self.ready.remove(&number);
-            self.admitted = admitted;
+            self.admitted.add(need);
             self.at[index(number)] = (0, false);
             self.enter(number);
         }
@@ -276,7 +276,8 @@ impl<'a> Run<'a> {
 
     fn complete(&mut self, number: u32) {
         self.built[index(number)] = true;
-        self.admitted = self.admitted.without(self.need(number));
+        let need = Need::of(self.settings, number, self.derivation(number));
+        self.admitted.remove(need);
         let graph = self.graph;
         for dependent in graph.dependents(number) {
             let missing = &mut self.missing[index(*dependent)];
@@ -285,13 +286,6 @@ impl<'a> Run<'a> {
                 self.ready.insert(*dependent);
             }
         }
-    }
-
-    /// What a guard expects of a derivation.
-    fn need(&self, number: u32) -> Need {
-        let Some(guard) = self.settings.guard else { return Need::default() };
-        let cores = self.settings.cores;
-        guard.need(number, cores, self.derivation(number).peak_gib(cores))
     }
 
     fn derivation(&self, number: u32) -> &'a Derivation {

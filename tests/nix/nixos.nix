@@ -48,7 +48,7 @@ in
     environment.systemPackages = option (types.listOf types.package) [ ];
     systemd = {
       packages = option (types.listOf types.package) [ ];
-      services = option (types.attrsOf (types.attrsOf (types.attrsOf types.anything))) { };
+      services = option (types.attrsOf (types.attrsOf types.anything)) { };
       tmpfiles.rules = option (types.listOf types.str) [ ];
       timers = option (types.attrsOf (types.attrsOf types.anything)) { };
     };

@@ -5,7 +5,8 @@ use std::thread;
 use profile::costs::Costs;
 use profile::guarded;
 use profile::plan::{Value, Workload};
-use profile::simulate::{Guard, Outcome, Settings, search, simulate};
+use profile::simulate::guard::Guard;
+use profile::simulate::{Outcome, Settings, search, simulate};
 use profile::sizing::{Rule, Sizes, sizes};
 use profile::{Options, run};
 

@@ -230,7 +230,7 @@ impl Guard {
     /// Whether one more build would fit, did it need so much.
     pub fn has_room_for(&self, bytes: u64, moment: &Moment) -> bool {
         let room = Room::of(moment, self.marks);
-        let another = Need::sure(share(bytes, 1.0 + ERROR));
+        let another = Need::expected(bytes);
         room.has(moment.builds.iter().map(Need::of).fold(another, Need::and))
     }
 
@@ -268,6 +268,11 @@ impl Need {
         let is_wrong = build.memory_bytes > build.predicted_bytes;
         let bytes =
             if is_wrong { share(build.memory_bytes, GROWTH) } else { build.predicted_bytes };
+        Self::expected(bytes)
+    }
+
+    /// What may be wrong.
+    fn expected(bytes: u64) -> Self {
         Self { bytes, errors: float(share(bytes, ERROR)).powi(2) }
     }
 

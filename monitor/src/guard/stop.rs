@@ -10,7 +10,8 @@
 //! meaning another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -146,7 +147,9 @@ pub fn thaw(builds: &[Stopped]) {
 /// Freeze or thaw a build's own group; whether there was one.
 fn freeze(build: &Stopped, frozen: bool) -> bool {
     let Some(group) = &build.group else { return false };
-    fs::write(group.join("cgroup.freeze"), if frozen { "1" } else { "0" }).is_ok()
+    // What is not there is not made.
+    let file = OpenOptions::new().write(true).open(group.join("cgroup.freeze"));
+    file.and_then(|mut file| file.write_all(if frozen { b"1" } else { b"0" })).is_ok()
 }
 
 /// Whether a group is one that can be frozen.
@@ -156,4 +159,40 @@ pub fn can_freeze(group: &Path) -> bool {
 
 fn which(process: &Process) -> Which {
     (process.pid, process.started_ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Stopped, Stopper, can_freeze};
+
+    /// A user of whom there are no processes.
+    const NOBODY: u32 = 4_000_000_000;
+
+    #[test]
+    fn a_group_of_its_own_is_frozen_and_thawed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("cgroup.freeze");
+        assert!(!can_freeze(folder.path()));
+        fs::write(&file, "0").expect("written");
+        assert!(can_freeze(folder.path()));
+        let build = Stopped { user: NOBODY, group: Some(folder.path().to_owned()) };
+        let mut stopper = Stopper::live();
+        stopper.stop(&build);
+        assert_eq!(fs::read_to_string(&file).expect("read"), "1");
+        stopper.go(&build);
+        assert_eq!(fs::read_to_string(&file).expect("read"), "0");
+    }
+
+    #[test]
+    fn where_a_group_cannot_be_frozen_nothing_is_made() {
+        let folder = tempfile::tempdir().expect("folder");
+        let group = folder.path().join("gone");
+        let build = Stopped { user: NOBODY, group: Some(group.clone()) };
+        let mut stopper = Stopper::live();
+        stopper.stop(&build);
+        stopper.go(&build);
+        assert!(!group.exists());
+    }
 }

@@ -48,7 +48,7 @@ struct Host {
     /// Parts of phases by the virtual second of this machine in which each ends.
     running: BinaryHeap<Reverse<(Instant, u32)>>,
     load: Load,
-    /// What all that run are expected to need, for the guard.
+    /// What is expected of what runs, for the guard.
     admitted: Need,
     /// Seconds that would have passed here had nobody shared a CPU, at `now`.
     virtual_now: f64,
@@ -99,16 +99,8 @@ impl Host {
         self.now = now;
     }
 
-    /// What its guard expects of a derivation.
-    fn need(&self, number: u32, derivation: &Derivation) -> Need {
-        let Settings { cores, guard, .. } = self.settings;
-        guard.map_or_else(Need::default, |guard| {
-            guard.need(number, cores, derivation.peak_gib(cores))
-        })
-    }
-
     fn takes(&self, need: Need) -> bool {
-        let fits = self.admitted.and(need).fits(self.settings.guard);
+        let fits = self.settings.guard.is_none_or(|guard| guard.lets(self.admitted, need));
         self.running.len() < index(self.settings.jobs) && (fits || self.running.is_empty())
     }
 
@@ -193,7 +185,7 @@ impl<'a> Fleet<'a> {
             let derivation = self.derivation(number);
             let mut best: Option<usize> = None;
             for (at, host) in self.hosts.iter().enumerate() {
-                let takes = host.takes(host.need(number, derivation));
+                let takes = host.takes(Need::of(host.settings, number, derivation));
                 if takes && best.is_none_or(|best| host.is_before(&self.hosts[best])) {
                     best = Some(at);
                 }
@@ -203,7 +195,7 @@ impl<'a> Fleet<'a> {
             self.at[index(number)] = (0, false);
             let host = &mut self.hosts[at];
             host.advance(self.now);
-            host.admitted = host.admitted.and(host.need(number, derivation));
+            host.admitted.add(Need::of(host.settings, number, derivation));
             self.enter(at, number);
         }
     }
@@ -247,7 +239,7 @@ impl<'a> Fleet<'a> {
             self.at[index(number)] = after(self.at[index(number)]);
         }
         self.built += 1;
-        host.admitted = host.admitted.without(host.need(number, derivation));
+        host.admitted.remove(Need::of(host.settings, number, derivation));
         let graph = self.graph;
         for dependent in graph.dependents(number) {
             let missing = &mut self.missing[index(*dependent)];

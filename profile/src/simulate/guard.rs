@@ -1,10 +1,12 @@
-//! What lets builds begin: as much as is expected to fit into memory.
+//! What holds builds back until they fit, as `monitor guard` does.
 
-use crate::guarded;
+use super::Settings;
+use super::graph::Derivation;
+use crate::guarded::{CRITICAL, ERROR, HIGH, assumed_gib};
 
-/// Holds builds back as `monitor guard` does, until what all that run are
-/// expected to need fits. One always runs. Nothing that runs is frozen here: what
-/// would be runs on, and out of memory if so.
+/// Holds builds back until what all that run are expected to need fits. One always
+/// runs. Nothing that runs is frozen here: what would be runs on, and out of memory
+/// if so.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Guard {
     /// Memory in which they have to fit.
@@ -15,6 +17,13 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Whether a build fits beside those that run.
+    pub(super) fn lets(self, admitted: Need, need: Need) -> bool {
+        let gib = admitted.gib + need.gib;
+        let with_errors = gib + (admitted.errors + need.errors).sqrt();
+        gib <= self.memory_gib * HIGH && with_errors <= self.memory_gib * CRITICAL
+    }
+
     /// The peak that is expected of a build.
     pub(super) fn expected_gib(self, number: u32, cores: u32, peak_gib: f64) -> f64 {
         if self.doubt <= 0.0 {
@@ -25,44 +34,38 @@ impl Guard {
         let [one, other] = [hash >> 16, (hash ^ (hash >> 15)).wrapping_mul(0x85eb_ca6b) >> 16]
             .map(|part| f64::from(part & 0xffff) / 65536.0);
         if one < 0.2 {
-            return guarded::assumed_gib(cores);
+            return assumed_gib(cores);
         }
         // From 1 / (1 + doubt) to 1 + doubt, as often above as below.
         peak_gib * (1.0 + self.doubt).powf(2.0 * other - 1.0)
     }
-
-    /// What is expected of a derivation with this peak.
-    pub(super) fn need(self, number: u32, cores: u32, peak_gib: f64) -> Need {
-        let gib = self.expected_gib(number, cores, peak_gib);
-        Need { gib, error: (gib * guarded::ERROR).powi(2) }
-    }
 }
 
-/// What builds are expected to need; nothing where nothing guards them.
-#[derive(Clone, Copy, Default)]
+/// What is expected of builds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Need {
     gib: f64,
-    /// The square of what it may be more: errors of many do not add up.
-    error: f64,
+    /// The squares of what each may need more.
+    errors: f64,
 }
 
 impl Need {
-    /// Both together.
-    pub(super) fn and(self, other: Self) -> Self {
-        Self { gib: self.gib + other.gib, error: self.error + other.error }
+    /// That of one; nothing where nobody asks.
+    pub(super) fn of(settings: Settings, number: u32, derivation: &Derivation) -> Self {
+        let Some(guard) = settings.guard else { return Self::default() };
+        let peak_gib = derivation.peak_gib(settings.cores);
+        let gib = guard.expected_gib(number, settings.cores, peak_gib);
+        Self { gib, errors: (gib * ERROR).powi(2) }
     }
 
-    /// What is left of this without the other.
-    pub(super) fn without(self, other: Self) -> Self {
-        let rest = |all: f64, part: f64| (all - part).max(0.0);
-        Self { gib: rest(self.gib, other.gib), error: rest(self.error, other.error) }
+    pub(super) fn add(&mut self, other: Self) {
+        self.gib += other.gib;
+        self.errors += other.errors;
     }
 
-    /// Whether a guard lets all of it run.
-    pub(super) fn fits(self, guard: Option<Guard>) -> bool {
-        guard.is_none_or(|guard| {
-            self.gib <= guard.memory_gib * guarded::HIGH
-                && self.gib + self.error.sqrt() <= guard.memory_gib * guarded::CRITICAL
-        })
+    /// Sums of floats drift, but never below nothing.
+    pub(super) fn remove(&mut self, other: Self) {
+        self.gib = (self.gib - other.gib).max(0.0);
+        self.errors = (self.errors - other.errors).max(0.0);
     }
 }

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::fleet::{self, Member};
 use super::graph::{Derivation, Graph, Phase};
+use super::guard::Guard;
 use super::machine::Machine;
-use super::{Guard, Outcome, Settings, search, simulate};
+use super::{Outcome, Settings, search, simulate};
 
 /// Four like CPUs and 8 GiB.
 const FOUR: Machine = Machine { fast: 4, slow: 0, siblings: 0, memory_gib: 8.0, swap_gib: 0.0 };
@@ -225,10 +226,10 @@ proptest! {
     #[test]
     fn a_fleet_of_one_is_that_machine(
         graph in random_graph(), jobs in 1u32..20, cores in 1u32..20, gib in 1.0..40.0f64,
-        guarded_gib in prop::option::of(0.5..20.0f64), doubt in 0.0..0.5f64,
+        guard in prop::option::of((0.5..20.0f64, 0.0..0.5f64)),
     ) {
         let machine = Machine { memory_gib: gib, swap_gib: gib / 3.0, ..FOUR };
-        let guard = guarded_gib.map(|memory_gib| Guard { memory_gib, doubt });
+        let guard = guard.map(|(memory_gib, doubt)| Guard { memory_gib, doubt });
         let settings = Settings { guard, ..Settings::new(jobs, cores) };
         let alone = simulate(&graph, &machine, settings);
         let fleet = fleet::simulate(&graph, &[Member { machine, settings }]);
