@@ -61,6 +61,7 @@ rustPlatform.buildRustPackage {
       installShellCompletion --bash written/completions/*.bash
       installShellCompletion --fish written/completions/*.fish
       installShellCompletion --zsh written/completions/_*
+      install -D --mode=644 -t "$out/share/nushell/vendor/autoload" written/completions/*.nu
     ''
     + lib.optionalString stdenv.hostPlatform.isLinux ''
       install -D --mode=644 -t "$out/lib/systemd/system" monitor/systemd/*.service monitor/systemd/*.timer

@@ -4,6 +4,8 @@ mod all;
 mod capture;
 mod ci;
 mod command;
+mod crates;
+mod dist;
 mod generated;
 mod man;
 mod nix;
@@ -48,6 +50,15 @@ enum Task {
     },
     /// Run everything that continuous integration checks, and sum up
     Ci,
+    /// Pack a release: an archive, a Debian package and their checksums
+    Dist {
+        /// Pack these programs quickly instead of building, to test the packing
+        #[arg(long, value_name = "DIR", value_parser = absolute)]
+        bin: Option<PathBuf>,
+        /// Where to put them, instead of target/nixpace/dist
+        #[arg(long, value_name = "DIR", value_parser = absolute)]
+        out: Option<PathBuf>,
+    },
     /// Write manual pages and completions, from the command lines
     Man {
         /// Where to put them, instead of target/nixpace
@@ -90,6 +101,7 @@ fn try_main() -> Result<()> {
         Task::All => all::run(),
         Task::Capture { name, root, into } => capture::run(&name, root.as_deref(), into.as_deref()),
         Task::Ci => ci::run(),
+        Task::Dist { bin, out } => dist::run(bin.as_deref(), out.as_deref()),
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
         Task::Schema { check } => schema::run(check),
