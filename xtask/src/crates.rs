@@ -53,26 +53,18 @@ struct Kind {
 }
 
 /// Members whose dependencies no user gets.
-const OURS_ALONE: [&str; 2] = ["xtask", "tests"];
-
-/// All crates that the lock file names for any platform, sorted.
-pub(crate) fn all() -> Result<Vec<Crate>> {
-    let mut found = metadata(&[])?.packages;
-    found.retain(|one| one.source.is_some());
-    found.sort_unstable();
-    Ok(found)
-}
+const OURS_ALONE: [&str; 3] = ["xtask", "tests", "fuzz"];
 
 /// The crates that are linked into our programs here, sorted.
 pub(crate) fn linked() -> Result<Vec<Crate>> {
     let triple = command::output(std::process::Command::new("rustc").arg("-vV"))?;
     let host = triple.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-    Ok(reached(metadata(&["--filter-platform", host])?))
+    Ok(reached(metadata(host)?))
 }
 
-fn metadata(more: &[&str]) -> Result<Metadata> {
+fn metadata(host: &str) -> Result<Metadata> {
     let mut metadata = cargo(["metadata", "--format-version=1", "--locked"]);
-    let text = command::output(metadata.args(more))?;
+    let text = command::output(metadata.args(["--filter-platform", host]))?;
     serde_json::from_str(&text).context("cargo metadata")
 }
 

@@ -11,9 +11,11 @@ mod man;
 mod nix;
 mod packages;
 mod schema;
+mod settings;
 mod speed;
 mod test;
 mod tidy;
+mod torture;
 
 use std::env;
 use std::ffi::OsString;
@@ -67,7 +69,7 @@ enum Task {
     },
     /// Build real Nix versions side by side, under target/nix
     Nix,
-    /// Write the schemas of the documents, from their types
+    /// Write what is made from code: the documents' schemas, and the page of settings
     Schema {
         /// Only say whether they are up to date
         #[arg(long)]
@@ -81,6 +83,18 @@ enum Task {
     },
     /// Check the rules that the compiler cannot
     Tidy,
+    /// Do to the tools what goes wrong on machines, and count what they survive
+    Torture {
+        /// For so long
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Repeat what a run with this seed did
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Also on a store of a million paths, which takes a minute to make
+        #[arg(long)]
+        large: bool,
+    },
     /// Install what the tests need, and run them all
     Test {
         /// For cargo nextest, or for cargo test where that is missing
@@ -107,6 +121,7 @@ fn try_main() -> Result<()> {
         Task::Schema { check } => schema::run(check),
         Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
+        Task::Torture { seconds, seed, large } => torture::run(seconds, seed, large),
         Task::Test { arguments } => test::run(&arguments),
     }
 }

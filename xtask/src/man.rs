@@ -18,6 +18,15 @@ const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 /// Write them below `out`, or below target/nixpace.
 pub(crate) fn run(out: Option<&Path>) -> Result<()> {
     let out = out.unwrap_or(Path::new("target/nixpace"));
+    write_all(out)?;
+    say(&format!("{}: a manual page for each tool", out.join("man").display()));
+    let shells = "bash, zsh, fish and Nushell";
+    say(&format!("{}: completions for {shells}", out.join("completions").display()));
+    Ok(())
+}
+
+/// The same, without a word.
+pub(crate) fn write_all(out: &Path) -> Result<()> {
     let [man, completions] = ["man", "completions"].map(|name| out.join(name));
     for folder in [&man, &completions] {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -25,8 +34,6 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
     for tool in tools() {
         write(tool, &man, &completions)?;
     }
-    say(&format!("{}: a manual page for each tool", man.display()));
-    say(&format!("{}: completions for bash, zsh, fish and Nushell", completions.display()));
     Ok(())
 }
 

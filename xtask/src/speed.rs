@@ -6,6 +6,7 @@
 
 mod caches;
 mod delay;
+pub(crate) mod made_up;
 mod monitor;
 mod served;
 

@@ -20,7 +20,7 @@ pub(super) fn lay(root: &Path, programs: &Path) -> Result<()> {
         command::run_quietly(Command::new("strip").arg(&to))?;
     }
     let written = tempfile::tempdir().context("temporary folder")?;
-    man::run(Some(written.path()))?;
+    man::write_all(written.path())?;
     for page in names(&written.path().join("man"))? {
         let to = root.join("share/man/man1").join(&page);
         put(&written.path().join("man").join(&page), &to, 0o644)?;
