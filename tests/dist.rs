@@ -10,6 +10,7 @@ use crate::tools::{RealNix, apart, binaries, document, has, real_nix, text, tool
 /// a Debian tree that stays as it is. Prints what each step gave.
 const INSTALL: &str = r#"
     mount -t tmpfs none .
+    cd "$PWD"
     mkdir upper work root
     mount -t overlay -o "lowerdir=$ROOT,upperdir=$PWD/upper,workdir=$PWD/work" none root
     # These trees were made without manual pages, and would leave out ours.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::child::{self, Ended};
 use crate::command;
+use crate::speed::made_up;
 
 /// A machine that stays as it is while it is looked at.
 const MACHINE: &str = "tests/fixtures/pod-quota-v2";
@@ -28,7 +29,8 @@ pub(super) struct Arena {
     programs: PathBuf,
     folder: TempDir,
     pub(super) stages: Vec<Stage>,
-    /// A history of 10,000 builds, once it is made.
+    /// A history of some builds, and of 10,000, once they are made.
+    pub(super) small: OnceCell<PathBuf>,
     pub(super) big: OnceCell<PathBuf>,
     /// The state of a Nix with 1,000,000 paths, once it is made.
     pub(super) store: OnceCell<PathBuf>,
@@ -47,10 +49,12 @@ impl Arena {
             programs,
             folder,
             stages: Vec::new(),
+            small: OnceCell::new(),
             big: OnceCell::new(),
             store: OnceCell::new(),
             peak: Cell::new(0),
         };
+        made_up::store(&arena.nix(), 1)?;
         let mut input = Vec::new();
         let machine = fs::canonicalize(MACHINE).context(MACHINE)?;
         let root = format!("--root={}", machine.display());
@@ -77,6 +81,11 @@ impl Arena {
     /// The folder of everything.
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The state of a Nix that has done next to nothing.
+    pub(super) fn nix(&self) -> PathBuf {
+        self.path().join("nix")
     }
 
     /// One of our programs.

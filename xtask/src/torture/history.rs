@@ -1,5 +1,6 @@
 //! Histories that are damaged, locked, large, or whose writer is killed.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,24 +31,27 @@ const READERS: [&[&str]; 5] = [
 /// As many derivations as a rebuild of a distribution's core.
 const MANY: u32 = 10_000;
 
+/// As many as most people do in a week.
+const FEW: u32 = 300;
+
 /// Logs of builds to take in at once.
 const LOGS: i64 = 60;
 
 fn monitor(arena: &Arena, arguments: &[&str], file: &Path) -> Command {
     let mut command = arena.tool("monitor");
     command.args(arguments).arg("--quiet").arg("--db").arg(file);
-    command.env("NIX_STATE_DIR", arena.path()).env("NIX_LOG_DIR", arena.path().join("none"));
+    command.env("NIX_STATE_DIR", arena.nix()).env("NIX_LOG_DIR", arena.path().join("none"));
     command
 }
 
-/// The history of many builds, made once.
-fn many(arena: &Arena) -> Result<&Path> {
-    if let Some(file) = arena.big.get() {
+/// A history of so many builds, made once.
+fn made<'a>(arena: &'a Arena, once: &'a OnceCell<PathBuf>, count: u32) -> Result<&'a Path> {
+    if let Some(file) = once.get() {
         return Ok(file);
     }
-    let file = arena.path().join("big.sqlite");
+    let file = arena.path().join(format!("{count}.sqlite"));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
-    let builds = (0..MANY).map(|number| Build {
+    let builds = (0..count).map(|number| Build {
         drv: format!("/nix/store/{number:032}-package-{number}-1.0.drv"),
         name: format!("package-{number}-1.0"),
         outcome: if number % 50 == 0 { Built::Failed } else { Built::Built },
@@ -78,13 +82,13 @@ fn many(arena: &Arena) -> Result<&Path> {
         recorded,
     };
     History::open(&file)?.record(&run)?;
-    Ok(arena.big.get_or_init(|| file))
+    Ok(once.get_or_init(|| file))
 }
 
 /// A copy for one trial.
 fn copy(arena: &Arena, folder: &Path) -> Result<PathBuf> {
     let file = folder.join("history.sqlite");
-    fs::copy(many(arena)?, &file).context("the history")?;
+    fs::copy(made(arena, &arena.small, FEW)?, &file).context("the history")?;
     Ok(file)
 }
 
@@ -99,7 +103,8 @@ fn judge(what: &str, ended: &Ended) -> Outcome {
 /// A history of many builds, read whole.
 pub(super) fn big(arena: &Arena, random: &mut Random) -> Result<Outcome> {
     let arguments = READERS[random.below(READERS.len())];
-    let ended = arena.run(&mut monitor(arena, arguments, many(arena)?), &[])?;
+    let file = made(arena, &arena.big, MANY)?;
+    let ended = arena.run(&mut monitor(arena, arguments, file), &[])?;
     Ok(judge(arguments[0], &ended))
 }
 
@@ -168,7 +173,7 @@ pub(super) fn killed(arena: &Arena, random: &mut Random) -> Result<Outcome> {
     let file = folder.path().join("history.sqlite");
     let snapshot = || {
         let mut command = monitor(arena, &["snapshot"], &file);
-        command.env("NIX_STATE_DIR", folder.path()).env("NIX_LOG_DIR", folder.path());
+        command.env("NIX_LOG_DIR", folder.path());
         command
     };
     let instant = Duration::from_micros(random.below(40_000) as u64);
@@ -185,11 +190,16 @@ pub(super) fn killed(arena: &Arena, random: &mut Random) -> Result<Outcome> {
         return Ok(judge("snapshot", &again));
     }
     let connection = Connection::open(&file)?;
-    let builds: i64 = connection.query_one("select count(*) from builds", [], |row| row.get(0))?;
+    let count = |table: &str| -> rusqlite::Result<i64> {
+        connection.query_one(&format!("select count(*) from {table}"), [], |row| row.get(0))
+    };
+    let (builds, logs) = (count("builds")?, count("logs")?);
     let state: String = connection.query_one("pragma integrity_check", [], |row| row.get(0))?;
-    Ok(if builds == LOGS && state == "ok" {
+    Ok(if builds == LOGS && logs == LOGS && state == "ok" {
         Outcome::Survived
     } else {
-        Outcome::Lost(format!("after {instant:?}: {builds} of {LOGS} builds, {state}"))
+        Outcome::Lost(format!(
+            "after {instant:?}: {builds} builds of {logs} of {LOGS} logs, {state}"
+        ))
     })
 }
