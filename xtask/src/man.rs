@@ -10,6 +10,7 @@ use clap_complete_nushell::Nushell;
 use profile::cli::{NixConfWriteCli, ProfileCli};
 use storage::cli::Cli as StorageCli;
 
+use detect::arguments;
 use detect::report::say;
 
 /// Shells that Nix users have, besides Nushell; clap knows two more.
@@ -48,6 +49,7 @@ pub(crate) fn tools() -> [Command; 7] {
         NixConfWriteCli::command(),
         StorageCli::command(),
     ]
+    .map(arguments::with_examples)
 }
 
 fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {
@@ -67,6 +69,18 @@ mod tests {
     use std::fs;
 
     use super::{tools, write};
+
+    #[test]
+    fn every_command_has_examples() {
+        for tool in tools() {
+            let commands = tool.get_subcommands().filter(|command| command.get_name() != "help");
+            for command in commands.chain([&tool]) {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let name = (tool.get_name(), command.get_name());
+                assert!(help.starts_with("Examples:\n  "), "{name:?}: {help}");
+            }
+        }
+    }
 
     #[test]
     fn every_tool_has_a_page_and_four_completions() {
