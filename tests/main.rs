@@ -20,6 +20,8 @@ mod fixtures;
 mod flake;
 /// The forms besides nix.conf, read by what they are for.
 mod forms;
+/// The README's first command on machines that were never used.
+mod fresh;
 /// The fuzz targets, for a second each and without a fuzzer.
 mod fuzzed;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
