@@ -7,6 +7,8 @@ mod command;
 mod crates;
 mod dist;
 mod generated;
+mod lint;
+mod linters;
 mod man;
 mod nix;
 mod packages;
@@ -16,6 +18,7 @@ mod speed;
 mod test;
 mod tidy;
 mod torture;
+mod workflow;
 
 use std::env;
 use std::ffi::OsString;
@@ -52,6 +55,17 @@ enum Task {
     },
     /// Run everything that continuous integration checks, and sum up
     Ci,
+    /// Find faults of GitHub workflows and composite actions that build with Nix
+    ///
+    /// Exits with 1 when there are any. In a job of GitHub they are shown beside the code.
+    CiLint {
+        /// The workflows
+        #[arg(required = true, value_name = "FILE", value_parser = absolute)]
+        files: Vec<PathBuf>,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Pack a release: an archive, a Debian package and their checksums
     Dist {
         /// Pack these programs quickly instead of building, to test the packing
@@ -95,6 +109,18 @@ enum Task {
         #[arg(long)]
         large: bool,
     },
+    /// Write the workflow that builds each host of a flake
+    Workflow {
+        /// Only say whether ours is up to date
+        #[arg(long, conflicts_with = "hosts")]
+        check: bool,
+        /// Print one for a flake with these hosts instead: NAME, or NAME=darwin for a Mac
+        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        hosts: Vec<String>,
+        /// Where it finds the action of this project: OWNER/NAME@COMMIT
+        #[arg(long, default_value = "./", requires = "hosts")]
+        action: String,
+    },
     /// Install what the tests need, and run them all
     Test {
         /// For cargo nextest, or for cargo test where that is missing
@@ -115,6 +141,7 @@ fn try_main() -> Result<()> {
         Task::All => all::run(),
         Task::Capture { name, root, into } => capture::run(&name, root.as_deref(), into.as_deref()),
         Task::Ci => ci::run(),
+        Task::CiLint { files, json } => lint::run(&files, json),
         Task::Dist { bin, out } => dist::run(bin.as_deref(), out.as_deref()),
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
@@ -123,6 +150,7 @@ fn try_main() -> Result<()> {
         Task::Tidy => tidy::run(),
         Task::Torture { seconds, seed, large } => torture::run(seconds, seed, large),
         Task::Test { arguments } => test::run(&arguments),
+        Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, &action),
     }
 }
 

@@ -5,7 +5,6 @@
 //! busy machine may draw any figure once.
 
 mod caches;
-mod delay;
 pub(crate) mod made_up;
 mod monitor;
 mod served;
