@@ -40,19 +40,27 @@ pub fn plans(hardware: Hardware, options: &Options) -> Plan {
     if let Some((jobs, cores)) = sizes {
         let cpus = cpus.expect("sizes without CPUs");
         let memory = memory.expect("sizes without memory");
-        assert!(jobs >= 2 && jobs <= cpus.div_ceil(2).max(2), "{jobs} jobs on {cpus} CPUs");
         assert!(cores >= 1 && cores <= cpus, "{cores} cores of {cpus} CPUs");
         let rule = &plan.profile.rule;
         let available = rule.available_bytes.expect("sizes without memory");
         assert!(available <= memory.max(GIB / 2), "more is available than there is");
         let policy = rule.policy.as_deref().expect("sizes without a rule");
-        let carried = u128::from(jobs) * u128::from(cores) * u128::from(GIB);
+        // With swap, one job more is for downloads.
+        let spare = u64::from(policy.starts_with("swap-backed"));
+        let most = (cpus.div_ceil(2) + spare).max(2);
+        assert!(jobs >= 2 && jobs <= most, "{jobs} jobs on {cpus} CPUs");
+        let gib = |of: u64| u128::from(of) * u128::from(GIB);
         if policy.starts_with("memory-bound") {
+            let carried = u128::from(jobs) * gib(cores);
             assert!(available < 2 * GIB || carried <= available.into(), "{jobs} × {cores}");
-        } else {
+        } else if policy.starts_with("swap-backed") {
             let swap = rule.swap_bytes.expect("backed by swap");
             let most = (available.saturating_add(swap) / GIB).max(2);
-            assert!(jobs <= 16 && jobs <= most, "{jobs} jobs on {most} GiB");
+            assert!(jobs <= 32 && jobs <= most, "{jobs} jobs on {most} GiB");
+        } else if policy.starts_with("throughput") {
+            assert!(jobs == 2 || 7 * gib(jobs) <= 2 * u128::from(available), "{jobs} jobs");
+        } else {
+            assert!(policy.starts_with("few-big") && jobs <= 4, "{policy}: {jobs} jobs");
         }
     }
     for form in [Form::NixConf, Form::Nixos, Form::Darwin, Form::Env, Form::Github, Form::Systemd] {
