@@ -79,6 +79,7 @@ fn made<'a>(arena: &'a Arena, once: &'a OnceCell<PathBuf>, count: u32) -> Result
         nix_version: Some("2.34.8".to_owned()),
         jobs: Some(8),
         cores: Some(4),
+        digest: None,
         recorded,
     };
     History::open(&file)?.record(&run)?;
