@@ -1,6 +1,9 @@
 //! Builds compared on real Nix: what is faster is found, what is no different is not,
 //! and whoever interrupts leaves nothing behind.
 
+mod exports;
+mod ways;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -30,6 +30,8 @@ impl Machine {
         let tables = "create table ValidPaths (id integer primary key autoincrement not null, \
             path text unique not null, hash text not null, registrationTime integer not null, \
             deriver text, narSize integer, ultimate integer, sigs text, ca text);
+            create table Refs (referrer integer, reference integer);
+            create table DerivationOutputs (drv integer, id text, path text);
             insert into ValidPaths values \
               (1, '/nix/store/a-x.drv', '', 100, null, 10, null, null, 'text:sha256:x'), \
               (2, '/nix/store/b-x', '', 100, '/nix/store/a-x.drv', 20, 1, null, null), \

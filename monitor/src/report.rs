@@ -13,7 +13,7 @@ use crate::history::attempt::Attempt;
 use crate::recorded::Recorded;
 use crate::remembered::Remembered;
 use crate::status::Figure;
-use crate::store::{Amount, Origin};
+use crate::store::{Amount, Kept, Origin};
 
 pub mod axis;
 mod bands;
@@ -50,6 +50,8 @@ pub struct Report {
     pub caches: Figure<BTreeMap<String, Remembered>>,
     /// What the store holds, by origin.
     pub store: Figure<BTreeMap<Origin, Amount>>,
+    /// How much of it is kept, and how much a collection of garbage would free.
+    pub kept: Figure<Kept>,
     /// Packages that take longest to build, by their median.
     pub slowest: Figure<Vec<Package>>,
     /// Packages that take most memory to build, by the most they took.

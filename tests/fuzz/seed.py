@@ -84,6 +84,33 @@ DERIVATIONS = [
     r"""([],[("out",["out"])]))],[],"x","",[],[("__json","{\"allowSubstitutes\":false}")])""",
 ]
 
+# What the kernel says of processes, and of the files that a Nix process has open.
+HASH = "bbc3whrs7smbl8j4lvn7dm50p9035nk7"
+PROCESSES = {
+    "s": [
+        "25561 (a) (b c) T 25548 25561 25561 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 2568192"
+        " 200 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0"
+    ],
+    "l": [
+        "1: POSIX  ADVISORY  WRITE 723 00:14:16845 0 EOF\n"
+        "2: FLOCK  ADVISORY  WRITE 652 00:14:16763 0 EOF\n"
+        "2: -> FLOCK  ADVISORY  WRITE 653 00:14:16763 0 EOF\n"
+        "4: LEASE  ACTIVE    READ 655 <none>:0 0 EOF\n"
+    ],
+    "f": [
+        f"7 /nix/var/log/nix/drvs/{HASH[:2]}/{HASH[2:]}-liba-1.0.drv.bz2\n"
+        "5 /nix/var/nix/userpool/999\n6 /nix/var/nix/userpool2/998 (deleted)\n"
+        f"4 /nix/store/{HASH}-liba-1.0.lock\n9 /nix/var/log/nix/drvs/{HASH[:2]}/{HASH[2:]}-b.drv\n"
+        "!999 liba-1.0\n998 b\n"
+    ],
+    "p": ["python3.11-six-1.16", "gtk+-3.0", "a-b-"],
+    "o": [
+        "Name:\tsh\nUid:\t999\t999\t999\t999\nNSpid:\t26018\t1\n",
+        "a=1\0names=2\0name=x=y\0",
+        "3:cpu:/y\n0::/nix.slice/nix-build-uid-999\n",
+    ],
+}
+
 MAC = """hw.ncpu: 8
 hw.activecpu: 8
 hw.logicalcpu: 8
@@ -299,6 +326,9 @@ def main():
     for first, texts in PROC.items():
         for text in texts:
             write("proc", first + text)
+    for first, texts in PROCESSES.items():
+        for text in texts:
+            write("processes", first + text)
     for first, texts in CACHE.items():
         for text in texts:
             write("cache", first + text)

@@ -89,6 +89,9 @@ pub fn families(facts: &Facts) -> Vec<Family> {
         help,
         origins(|amount| amount.nar_bytes),
     );
+    let dead = facts.kept.map(|kept| float(kept.dead.nar_bytes));
+    let help = "Size unpacked of the store's paths that no root keeps.";
+    add(Kind::Gauge, "nix_store_dead_bytes", Some("bytes"), help, one(dead));
     let registered = store.map(|store| sample("_total", &[], float(store.registered_paths)));
     let help = "Paths ever registered in the store, those that were collected too.";
     add(Kind::Counter, "nix_store_registered_paths", None, help, registered.into_iter().collect());

@@ -81,7 +81,9 @@ fn tiles(report: &Report) -> String {
         }),
         tile("Store", &report.store, |origins| {
             let all = bands::all(origins);
-            Some((size(all.nar_bytes), counted(all.paths, "path")))
+            let dead = report.kept.found.map(|kept| size(kept.dead.nar_bytes));
+            let garbage = dead.map(|dead| format!(", {dead} garbage")).unwrap_or_default();
+            Some((size(all.nar_bytes), format!("{}{garbage}", counted(all.paths, "path"))))
         }),
     )
 }

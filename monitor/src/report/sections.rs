@@ -256,8 +256,19 @@ pub(super) fn store(report: &Report) -> String {
             ]
         });
         let heads = [words("Origin"), number("Size"), BAR, extra("Share"), number("Paths")];
+        let garbage = match &report.kept {
+            Figure { found: Some(kept), .. } => format!(
+                "Nothing keeps {} of it, in {}: nix-store --gc would free that.",
+                size(kept.dead.nar_bytes),
+                counted(kept.dead.paths, "path"),
+            ),
+            Figure { why, .. } => {
+                let why = why.as_deref().unwrap_or("unknown");
+                format!("How much of it is garbage is not known: {}.", prose(why))
+            }
+        };
         format!(
-            "<p>{} in {}, before identical files are linked.</p>{}",
+            "<p>{} in {}, before identical files are linked. {garbage}</p>{}",
             size(all.nar_bytes),
             counted(all.paths, "path"),
             table("What the store holds", &heads, &rows.collect::<Vec<_>>())

@@ -1,5 +1,6 @@
 //! `monitor status` beside what people otherwise ask of a store, both on stores
-//! made up for this: a database of 100,000 paths, and a tree of 300,000 files.
+//! made up for this: a database of 100,000 paths, and a tree of 300,000 files. Then
+//! what watching builds costs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use detect::stage;
 use rusqlite::Connection;
 
 use super::median;
+
+mod watched;
 
 /// Runs of each, in turn.
 const RUNS: usize = 7;
@@ -106,6 +109,8 @@ fn compare(monitor: &Path, folder: &Path) -> Result<()> {
     } else {
         row(median(paths), 0.01, "nix path-info --all --size of 100,000 paths");
     }
+    text += "\nfigure and bar\n\n";
+    text += &watched::rows(monitor, nix.as_deref(), folder)?;
     stage::write_human(&text, &Common::default())
 }
 

@@ -4,7 +4,7 @@ use crate::recorded::{Outcome, Recorded};
 use crate::remembered::Remembered;
 use crate::report::{Arrival, LastRun, Package, Report};
 use crate::status::Figure;
-use crate::store::{Amount, Origin};
+use crate::store::{Amount, Kept, Origin};
 
 fn known<T>(value: T) -> Figure<T> {
     Figure::new("a test", Ok(value))
@@ -23,6 +23,7 @@ fn empty() -> Report {
         arrivals: missing("none"),
         caches: missing("none"),
         store: missing("none"),
+        kept: missing("none"),
         slowest: missing("none"),
         hungriest: missing("none"),
         last_run: missing("none"),
@@ -89,6 +90,7 @@ fn hostile(text: &str) -> Report {
         arrivals: known(Origin::ALL.map(arrival).into()),
         caches: known([(words(), cache)].into()),
         store: known(Origin::ALL.map(|origin| (origin, most)).into()),
+        kept: known(Kept { live: most, dead: most }),
         slowest: known(vec![package.clone()]),
         hungriest: known(vec![package]),
         last_run: known(LastRun {
