@@ -173,16 +173,12 @@ impl<'a> Runner<'a> {
     }
 
     fn holds(&self, condition: &str) -> bool {
-        match condition.split_once(" != ") {
-            Some((name, value)) => {
-                let found = self.known.get(name).cloned().unwrap_or_default();
-                found != value.trim_matches('\'')
-            }
-            None => {
-                assert_eq!(condition, "always()", "not known here");
-                true
-            }
-        }
+        let Some((name, value)) = condition.split_once(" != ") else {
+            assert_eq!(condition, "always()", "not known here");
+            return true;
+        };
+        let found = self.known.get(name).cloned().unwrap_or_default();
+        found != value.trim_matches('\'')
     }
 
     /// A text with its expressions replaced.
