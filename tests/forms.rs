@@ -260,14 +260,15 @@ fn a_plan_of_ten_megabytes_is_refused_and_nothing_written() {
 }
 
 /// A daemon with a store of its own, which trusts nobody but root.
-struct Daemon<'a> {
+pub(crate) struct Daemon<'a> {
     nix: &'a RealNix,
-    folder: tempfile::TempDir,
+    /// All that it has.
+    pub(crate) folder: tempfile::TempDir,
     child: Option<Child>,
 }
 
 impl<'a> Daemon<'a> {
-    fn start(nix: &'a RealNix) -> Self {
+    pub(crate) fn start(nix: &'a RealNix) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(folder.path(), open).expect("permissions");
@@ -293,9 +294,13 @@ impl<'a> Daemon<'a> {
     }
 
     fn command(&self, program: &str) -> Command {
-        let inside = |name: &str| self.folder.path().join(name);
         // The wrapper replaces itself, so a kill reaches the program.
-        let mut command = Command::new(self.nix.bin.join(program));
+        self.prepare(Command::new(self.nix.bin.join(program)))
+    }
+
+    /// A command that finds its store and its socket.
+    pub(crate) fn prepare(&self, mut command: Command) -> Command {
+        let inside = |name: &str| self.folder.path().join(name);
         command
             .env("NIX_STORE_DIR", inside("store"))
             .env("NIX_STATE_DIR", inside("var"))
@@ -306,19 +311,23 @@ impl<'a> Daemon<'a> {
         command
     }
 
-    /// What a user without rights hears who asks it something with `config`.
-    fn answer(&self, config: &str) -> String {
-        let path = self.folder.path().join("store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-none");
-        let mut command = self.command("nix-store");
+    /// A command of a user without rights, who asks it.
+    pub(crate) fn nobody(&self, command: Command) -> Command {
+        let mut command = self.prepare(command);
         command
-            .arg("--check-validity")
-            .arg(path)
             .env("NIX_CONF_DIR", "/nonexistent")
             .env("NIX_REMOTE", format!("unix://{}/socket", self.folder.path().display()))
-            .env("NIX_CONFIG", config)
             .stdin(Stdio::null())
             .uid(65534)
             .gid(65534);
+        command
+    }
+
+    /// What a user without rights hears who asks it something with `config`.
+    fn answer(&self, config: &str) -> String {
+        let path = self.folder.path().join("store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-none");
+        let mut command = self.nobody(Command::new(self.nix.bin.join("nix-store")));
+        command.arg("--check-validity").arg(path).env("NIX_CONFIG", config);
         text(&command.output().expect("nix runs").stderr)
     }
 }

@@ -4,6 +4,8 @@
 mod bench;
 /// Caches that real Nix made, and what real Nix makes of our settings for them.
 mod caches;
+/// The workflow and the action on a runner, and by other linters.
+mod ci;
 /// Where little can be seen: what is not is null, and nobody is bothered.
 mod confined;
 /// How much is in which cache, and which of them is best asked first.

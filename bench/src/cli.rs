@@ -1,5 +1,6 @@
 //! The command line of `bench`.
 
+mod ci;
 mod more;
 mod work;
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use detect::arguments::Common;
-use detect::report::{say, tool};
+use detect::report::{Usage, say, tool};
 use detect::root::Root;
 use detect::{file, stage};
 
@@ -36,11 +37,13 @@ Examples:
   bench sweep --synthetic            which jobs × cores are best here?
   bench simulate graph.json --machine 64/128 --guard
   bench calibrate                    this machine's speedFactor
+  bench ci                           which cache makes a CI run short
   bench gate result.json --against baseline.json --max-regression 5%
 
 A and B are default (Nix's own), original (the original design's for this machine),
-plan (what profile says of it), a plan, a nix.conf, or NAME=VALUE,…. They run in
-pairs, in random order, until the interval is narrow or the time is over.";
+plan (what profile says of it), a plan, a nix.conf, or NAME=VALUE,…; or both are
+installables with a # in them, or derivations ending in .drv. They run in pairs, in
+random order, until the interval is narrow or the time is over.";
 
 /// What to do; without a command, run.
 #[derive(Debug, Parser)]
@@ -75,6 +78,8 @@ pub enum Command {
     Simulate(more::Simulate),
     /// How fast this machine builds: its speedFactor for a list of machines
     Calibrate(more::Calibrate),
+    /// What a CI run costs with each kind of cache, over a link that takes time
+    Ci(ci::Ci),
 }
 
 /// How one configuration is measured.
@@ -187,6 +192,7 @@ impl Cli {
             Some(Command::Gate(command)) => command.run(),
             Some(Command::Simulate(command)) => command.run(),
             Some(Command::Calibrate(command)) => command.run(),
+            Some(Command::Ci(command)) => command.run(),
         }
     }
 }
@@ -229,6 +235,9 @@ impl Compare {
         let are_installables = [&self.a, &self.b].map(|text| Source::is_installable(text));
         let (prepared, wanted) = match are_installables {
             [true, true] => {
+                if self.installable.is_some() || work.file.is_some() || work.synthetic {
+                    bail!(Usage("A and B are installables: name nothing else to build".to_owned()));
+                }
                 let each =
                     [&self.a, &self.b].map(|text| prepare(&work.wish(Some(text))?, &hardware));
                 let [a, b] = each;
@@ -240,7 +249,10 @@ impl Compare {
                 let b = read(&self.b, &hardware)?;
                 (vec![prepare(&work.wish(self.installable.as_deref())?, &hardware)?], [a, b])
             }
-            _ => bail!("{} and {}: one is a configuration and one an installable", self.a, self.b),
+            _ => {
+                let what = "one is a configuration and one an installable";
+                bail!(Usage(format!("{} and {}: {what}", self.a, self.b)));
+            }
         };
         let (Some(first), Some(last)) = (prepared.first(), prepared.last()) else {
             bail!("nothing to measure");

@@ -18,6 +18,9 @@ pub struct Compared {
     pub version: Version<1>,
     /// What was run.
     pub subject: Subject,
+    /// What B ran, where two installables are compared; `null` where it is the same.
+    #[serde(default)]
+    pub other: Option<Subject>,
     /// What the other is compared with.
     pub a: Configuration,
     /// What is judged.
@@ -197,6 +200,14 @@ pub struct Series {
 }
 
 impl Compared {
+    /// What people call what was run.
+    pub fn name(&self) -> String {
+        match &self.other {
+            None => self.subject.name.clone(),
+            Some(other) => format!("{} and {}", self.subject.name, other.name),
+        }
+    }
+
     /// The times of A and of B.
     pub fn series(&self) -> [Series; 2] {
         [(&self.a, Side::A), (&self.b, Side::B)]
@@ -317,6 +328,7 @@ pub(crate) mod tests {
                 nix: Some("nix (Nix) 2.34.8".to_owned()),
                 evaluation_seconds: Some(0.05),
             },
+            other: None,
             a: configuration("default", 1),
             b: configuration("plan.json", 2),
             verdict: Verdict::Faster,

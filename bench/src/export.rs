@@ -41,10 +41,10 @@ pub enum Document<'a> {
 }
 
 impl Document<'_> {
-    fn subject(&self) -> &str {
+    fn subject(&self) -> String {
         match self {
-            Self::Measured(measured) => &measured.subject.name,
-            Self::Compared(compared) => &compared.subject.name,
+            Self::Measured(measured) => measured.subject.name.clone(),
+            Self::Compared(compared) => compared.name(),
         }
     }
 
@@ -84,7 +84,7 @@ impl Document<'_> {
         let mut text = format!(
             "### {}\n\n| Configuration | Settings | Runs | Median | Mean ± σ | Range |\n\
              |:---|:---|---:|---:|---:|---:|\n",
-            cell(self.subject())
+            cell(&self.subject())
         );
         for series in self.series() {
             let (Some(median), Some((mean, deviation)), Some((least, most))) =
@@ -170,6 +170,7 @@ impl Document<'_> {
                 "max": most,
                 "times": series.seconds,
                 "exit_codes": vec![0; series.seconds.len()],
+                "parameters": { "configuration": series.name },
             }))
         });
         json!({ "results": results.collect::<Vec<_>>() })
@@ -214,13 +215,17 @@ impl Document<'_> {
     fn action(&self) -> Value {
         let each = self.series().into_iter().filter_map(|series| {
             let (_, deviation) = series.mean()?;
-            Some(json!({
+            let mut one = json!({
                 "name": self.command(&series),
                 "unit": "s",
                 "value": series.median(),
-                "range": deviation.map(|sigma| format!("± {sigma:.3}")),
                 "extra": format!("{} runs; {}", series.seconds.len(), series.settings),
-            }))
+            });
+            // Text, where there is one: a null would be shown as such.
+            if let Some(sigma) = deviation {
+                one["range"] = json!(format!("± {sigma:.3}"));
+            }
+            Some(one)
         });
         Value::Array(each.collect())
     }

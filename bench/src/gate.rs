@@ -60,10 +60,10 @@ impl Outcome {
         }
     }
 
-    fn subject(&self) -> &str {
+    fn subject(&self) -> String {
         match self {
-            Self::Compared(compared) => &compared.subject.name,
-            Self::Measured(measured) => &measured.subject.name,
+            Self::Compared(compared) => compared.name(),
+            Self::Measured(measured) => measured.subject.name.clone(),
         }
     }
 

@@ -26,8 +26,8 @@ svg { width: 100%; height: auto } text { fill: var(--ink); font-size: 13px } \
 /// The page of a comparison or of a measurement.
 pub fn page(document: &Document) -> String {
     let (title, sentence) = match document {
-        Document::Compared(compared) => (&compared.subject.name, compared.sentence()),
-        Document::Measured(measured) => (&measured.subject.name, String::new()),
+        Document::Compared(compared) => (compared.name(), compared.sentence()),
+        Document::Measured(measured) => (measured.subject.name.clone(), String::new()),
     };
     let all = document.series();
     let rows: Vec<String> = all.iter().map(row).collect();
@@ -42,7 +42,7 @@ pub fn page(document: &Document) -> String {
          <p><strong>{sentence}</strong></p>\n{plot}\n<table>\n\
          <tr><th>Configuration</th><th>Runs</th><th>Median</th><th>Mean</th></tr>\n{rows}</table>\n\
          {about}</body>\n</html>\n",
-        title = escaped(title),
+        title = escaped(&title),
         sentence = escaped(&sentence),
         plot = plot(&all),
         rows = rows.concat(),

@@ -43,7 +43,12 @@ impl Nix {
     /// The machine's Nix, with its caches and keys but no memory of what they have.
     pub fn fetching(folder: &Path) -> Self {
         let of = |name: &str| folder.join(name).into_os_string();
-        let environment = vec![("XDG_CACHE_HOME", of("cache")), ("TMPDIR", of("tmp"))];
+        let environment = vec![
+            ("XDG_CACHE_HOME", of("cache")),
+            // Which comes before the other since 2.25.
+            ("NIX_CACHE_HOME", of("cache")),
+            ("TMPDIR", of("tmp")),
+        ];
         // A path that no cache has is a failure here, not a build.
         Self { environment, base: "max-jobs = 0\nbuilders =\n" }
     }
@@ -59,6 +64,7 @@ impl Nix {
             ("NIX_USER_CONF_FILES", OsString::new()),
             ("NIX_REMOTE", OsString::new()),
             ("XDG_CACHE_HOME", of("cache")),
+            ("NIX_CACHE_HOME", of("cache")),
             ("HOME", of("home")),
             ("TMPDIR", of("tmp")),
         ];

@@ -104,6 +104,8 @@ impl Bench<'_> {
             Compared {
                 version: Version,
                 subject: a.prepared.subject.clone(),
+                other: (a.prepared.subject != b.prepared.subject)
+                    .then(|| b.prepared.subject.clone()),
                 a: a.configuration.clone(),
                 b: b.configuration.clone(),
                 verdict: if ratios.len() < self.rules.least_pairs {

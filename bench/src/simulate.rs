@@ -3,6 +3,8 @@
 //! The simulator is `profile::simulate`, which the sizing rules come from; see
 //! profile/README.md for how far to trust it.
 
+mod fleet;
+
 use anyhow::{Context, Result, bail, ensure};
 use detect::hardware::Hardware;
 use detect::number::{Cpus, Version};
@@ -12,7 +14,7 @@ use profile::plan::{Plan, Workload};
 use profile::simulate::graph::Graph;
 use profile::simulate::machine::Machine;
 use profile::simulate::{Outcome, Settings, search, simulate};
-use profile::sizing::GIB;
+use profile::sizing::{GIB, advised_zram};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,9 @@ const GUARDED: f64 = 0.85;
 
 /// Memory for each thread that a guard's cores are chosen for.
 const GUARDED_CORE_GIB: f64 = 1.5;
+
+/// Most machines of a kind in a fleet.
+const MOST_ALIKE: usize = 1000;
 
 /// What was simulated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,19 +44,19 @@ pub struct Simulated {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// The machine.
+    /// The machine, or all of a fleet.
     pub machine: String,
     /// The configuration.
     pub name: String,
-    /// `max-jobs`.
+    /// `max-jobs`; of a fleet, of all together.
     pub jobs: u32,
-    /// `cores`.
+    /// `cores`; of a fleet, the most of any machine.
     pub cores: u32,
     /// Until everything was built; `null` when some build never fits.
     pub seconds: Option<f64>,
-    /// That by the best jobs and cores there are.
+    /// That by the best jobs and cores there are; `null` of a fleet.
     pub by_best: Option<f64>,
-    /// Most memory in use at once.
+    /// Most memory in use at once on any one machine.
     pub peak_bytes: u64,
     /// Whether memory and swap ran out at least once.
     pub out_of_memory: bool,
@@ -76,6 +81,17 @@ pub fn graph(text: &[u8]) -> Result<Graph> {
 }
 
 impl Host {
+    /// Machines as `read` takes one, or so many alike as `COUNTxCPUS/GIB`.
+    pub fn read_all(text: &str) -> Result<Vec<Self>> {
+        if let Some((count, machine)) = text.split_once('x')
+            && let (Ok(count), Some(host)) = (count.parse::<usize>(), Self::parse(machine))
+        {
+            ensure!((1..=MOST_ALIKE).contains(&count), "{text}: not 1 to {MOST_ALIKE} machines");
+            return Ok(vec![host; count]);
+        }
+        Ok(vec![Self::read(text)?])
+    }
+
     /// A machine as `CPUS/GIB` or `CPUS/GIB/SWAP`, or from the text of a Hardware
     /// document or a plan.
     pub fn read(text: &str) -> Result<Self> {
@@ -108,20 +124,20 @@ impl Host {
         Some(Self { name: text.to_owned(), hardware })
     }
 
-    /// The same with the zram that plans advise where there is little swap: half of
-    /// memory.
+    /// The same with the zram that plans advise, where there is little swap.
     #[must_use]
     pub fn with_zram(mut self) -> Self {
+        if budget(&self.hardware, Workload::General, None).is_backed() {
+            return self;
+        }
         let memory = &mut self.hardware.memory;
-        let half = memory.usable_bytes.map_or(0, |bytes| bytes.get() / 2);
-        // zram counts for two thirds of its size.
-        memory.zram_bytes = Some(memory.zram_bytes.unwrap_or(0).max(half / 2 * 3));
+        memory.zram_bytes = memory.usable_bytes.map(|bytes| advised_zram(bytes.get()));
         self.name += " + zram";
         self
     }
 
     /// As the simulator has it.
-    fn machine(&self) -> Result<Machine> {
+    pub(crate) fn machine(&self) -> Result<Machine> {
         let budget = budget(&self.hardware, Workload::General, None);
         let machine = costs::machine(&self.hardware, &budget);
         machine.with_context(|| format!("{}: too little is known of it", self.name))
@@ -137,10 +153,20 @@ pub struct Wish<'a> {
     pub is_guarded: bool,
     /// Whether to show all of the grid instead.
     pub is_sweep: bool,
+    /// Whether the machines share the graph, instead of each building all of it.
+    pub is_fleet: bool,
 }
 
 /// Simulate a graph on machines.
 pub fn run(graph: &Graph, hosts: &[Host], wish: &Wish) -> Result<Simulated> {
+    let derivations = graph.derivations().len();
+    if wish.is_fleet {
+        return Ok(Simulated {
+            version: Version,
+            derivations,
+            rows: fleet::rows(graph, hosts, wish)?,
+        });
+    }
     let mut rows = Vec::new();
     for host in hosts {
         let machine = host.machine()?;
@@ -148,7 +174,7 @@ pub fn run(graph: &Graph, hosts: &[Host], wish: &Wish) -> Result<Simulated> {
         let best_seconds = best.and_then(|best| best.outcome.seconds);
         let mut add = |name: &str, settings: Settings| {
             let outcome = simulate(graph, &machine, settings);
-            rows.push(row(host, name, settings, outcome, best_seconds));
+            rows.push(row(&host.name, name, settings, outcome, best_seconds));
         };
         if wish.is_sweep {
             let cpus = machine.cpus();
@@ -168,7 +194,7 @@ pub fn run(graph: &Graph, hosts: &[Host], wish: &Wish) -> Result<Simulated> {
             add("best", best.settings);
         }
     }
-    Ok(Simulated { version: Version, derivations: graph.derivations().len(), rows })
+    Ok(Simulated { version: Version, derivations, rows })
 }
 
 /// As many jobs as CPUs, which a guard makes safe.
@@ -194,10 +220,10 @@ fn sizes(name: &str, host: &Host) -> Result<(u32, u32)> {
     Ok((jobs, cores))
 }
 
-fn row(host: &Host, name: &str, settings: Settings, outcome: Outcome, best: Option<f64>) -> Row {
+fn row(machine: &str, name: &str, settings: Settings, outcome: Outcome, best: Option<f64>) -> Row {
     let Settings { jobs, cores, .. } = settings;
     Row {
-        machine: host.name.clone(),
+        machine: machine.to_owned(),
         name: name.to_owned(),
         jobs,
         cores,
@@ -231,7 +257,7 @@ impl Simulated {
         );
         for row in &self.rows {
             let time = row.seconds.map_or("never".to_owned(), |seconds| format!("{seconds:.0} s"));
-            let by_best = row.by_best.map_or("?".to_owned(), |by_best| format!("{by_best:.2}"));
+            let by_best = row.by_best.map_or("–".to_owned(), |by_best| format!("{by_best:.2}"));
             let peak = detect::human::size(row.peak_bytes);
             let fate = if row.out_of_memory { "out of memory" } else { "" };
             let Row { machine, name, jobs, cores, .. } = row;
@@ -255,7 +281,8 @@ mod tests {
         let hosts: Vec<Host> =
             machines.iter().map(|text| Host::read(text).expect("a machine")).collect();
         let configurations: Vec<String> = configurations.iter().map(ToString::to_string).collect();
-        let wish = Wish { configurations: &configurations, is_guarded: true, is_sweep };
+        let wish =
+            Wish { configurations: &configurations, is_guarded: true, is_sweep, is_fleet: false };
         run(&graph(GRAPH.as_bytes()).expect("a graph"), &hosts, &wish).expect("simulated")
     }
 
@@ -281,11 +308,33 @@ mod tests {
     }
 
     #[test]
+    fn a_fleet_shares_the_graph() {
+        let read = |text: &str| Host::read_all(text).expect("machines");
+        let hosts = [read("2x1/8"), read("4/16")].concat();
+        let configurations = ["max-jobs=1,cores=4".to_owned(), "plan".to_owned()];
+        let wish = Wish {
+            configurations: &configurations,
+            is_guarded: true,
+            is_sweep: false,
+            is_fleet: true,
+        };
+        let found =
+            run(&graph(GRAPH.as_bytes()).expect("a graph"), &hosts, &wish).expect("simulated");
+        let names: Vec<&str> = found.rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["max-jobs=1,cores=4", "plan", "guarded"]);
+        let first = &found.rows[0];
+        assert_eq!((first.machine.as_str(), first.jobs, first.cores), ("2 × 1/8, 4/16", 3, 4));
+        // 2.5 s on the large one, and on a small one all of the work and a loss.
+        assert!(first.seconds > Some(10.0) && first.by_best.is_none(), "{first:?}");
+        assert!(Host::read_all("0x4/8").is_err() && Host::read_all("1001x4/8").is_err());
+    }
+
+    #[test]
     fn machines_are_cpus_and_memory_or_files() {
         for bad in ["0/8", "4/0", "4/8/1/2", "nowhere.json"] {
             assert!(Host::read(bad).is_err(), "{bad}");
         }
         let host = Host::read("4/8").expect("a machine").with_zram();
-        assert_eq!(host.hardware.memory.zram_bytes, Some(6 << 30), "adds 4 GiB");
+        assert_eq!(host.hardware.memory.zram_bytes, Some(12 << 30), "adds 8 GiB");
     }
 }

@@ -191,5 +191,48 @@ pub fn outliers(numbers: &[f64]) -> Vec<usize> {
     (0..away.len()).filter(|at| is_far(&away[*at])).collect()
 }
 
+/// Spearman's rank correlation: 1 where both have the same order, -1 where one has the
+/// other's backwards. Figures less than `same` apart, as a share, share a rank. `None`
+/// where one has no order at all.
+pub fn rank_correlation(one: &[f64], other: &[f64], same: f64) -> Option<f64> {
+    let (one, other) = (ranks(one, same), ranks(other, same));
+    let mean = |all: &[f64]| all.iter().sum::<f64>() / count(all);
+    let (middle, others) = (mean(&one), mean(&other));
+    let (mut both, mut own, mut its) = (0.0, 0.0, 0.0);
+    for (left, right) in one.iter().zip(&other) {
+        let (left, right) = (left - middle, right - others);
+        both += left * right;
+        own += left * left;
+        its += right * right;
+    }
+    let scale = f64::sqrt(own * its);
+    (scale > 0.0).then(|| both / scale)
+}
+
+/// The rank of each figure; those that share one have the mean of theirs.
+fn ranks(figures: &[f64], same: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..figures.len()).collect();
+    order.sort_by(|one, other| figures[*one].total_cmp(&figures[*other]));
+    let mut ranks = vec![0.0; figures.len()];
+    let mut before = 0.0;
+    let mut at = 0;
+    while at < order.len() {
+        let least = figures[order[at]];
+        let alike = order[at..].iter().take_while(|one| figures[**one] <= least * (1.0 + same));
+        let alike: Vec<usize> = alike.copied().collect();
+        let many = count(&alike);
+        for one in &alike {
+            ranks[*one] = before + (many + 1.0) / 2.0;
+        }
+        before += many;
+        at += alike.len();
+    }
+    ranks
+}
+
+fn count<T>(all: &[T]) -> f64 {
+    f64::from(u32::try_from(all.len()).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use detect::hardware::Hardware;
 use detect::report::{Hint, Usage};
+use profile::simulate::graph::Graph;
 
 use crate::compared::{Method, Subject, What};
 use crate::interrupt::Interrupt;
@@ -99,6 +100,8 @@ pub struct Prepared {
     arguments: Vec<String>,
     how: How,
     is_untrusted: bool,
+    /// How a synthetic graph is evaluated.
+    synthetic: Option<Vec<String>>,
 }
 
 const FEATURES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
@@ -108,19 +111,13 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
     if wish.what == What::Fetch {
         return fetch(wish);
     }
-    let is_private = wish.is_fresh || matches!(wish.source, Source::Synthetic(..));
-    let mut store = is_private.then(|| Store::new(&wish.folder)).transpose()?;
+    let is_synthetic = matches!(wish.source, Source::Synthetic(..));
+    let mut store =
+        (wish.is_fresh || is_synthetic).then(|| Store::new(&wish.folder)).transpose()?;
     let nix = store.as_ref().map_or_else(Nix::of_machine, Store::nix);
-    let (program, arguments) = evaluation(&wish.source, store.as_ref())?;
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let began = Instant::now();
-    let evaluated = nix.ask(program, &words, "");
-    let evaluated = evaluated.context(Hint::new("--synthetic needs nothing but Nix"))?;
-    let evaluation_seconds = Some(began.elapsed().as_secs_f64());
-    let drv = evaluated.lines().next().unwrap_or_default();
-    // What an output is chosen by.
-    let drv = drv.split_once('!').map_or(drv, |(drv, _)| drv).to_owned();
-    ensure!(is_derivation(&drv), "{}: no derivation: {drv:?}", wish.source.name());
+    let Evaluated { drv, seconds: evaluation_seconds, program, arguments } =
+        evaluated(wish, &nix, store.as_ref())?;
+    let synthetic = is_synthetic.then(|| arguments.clone());
     let (method, program, arguments, how) = match (wish.what, &mut store) {
         (What::Eval, _) => (Method::Evaluation, program, arguments, How::default()),
         (_, Some(store)) => {
@@ -146,7 +143,38 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
     };
     let trusted = hardware.nix.as_ref().and_then(|nix| nix.trusted);
     let is_untrusted = how.by_daemon && trusted != Some(true);
-    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted })
+    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted, synthetic })
+}
+
+/// A source's derivation, and how it came from there.
+struct Evaluated {
+    drv: String,
+    seconds: Option<f64>,
+    program: &'static str,
+    arguments: Vec<String>,
+}
+
+fn evaluated(wish: &Wish, nix: &Nix, store: Option<&Store>) -> Result<Evaluated> {
+    if let Source::Derivation(path) = &wish.source {
+        if wish.what == What::Eval {
+            bail!(Usage(format!("--what eval: {path}: a derivation is evaluated already")));
+        }
+        // As Nix has it in its store, where what was named may but lead to.
+        let path = Path::new(path).canonicalize().with_context(|| path.clone())?;
+        let drv = path.display().to_string();
+        return Ok(Evaluated { drv, seconds: None, program: "", arguments: Vec::new() });
+    }
+    let (program, arguments) = evaluation(&wish.source, store)?;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let began = Instant::now();
+    let answer = nix.ask(program, &words, "");
+    let answer = answer.context(Hint::new("--synthetic needs nothing but Nix"))?;
+    let seconds = Some(began.elapsed().as_secs_f64());
+    let drv = answer.lines().next().unwrap_or_default();
+    // What an output is chosen by.
+    let drv = drv.split_once('!').map_or(drv, |(drv, _)| drv).to_owned();
+    ensure!(is_derivation(&drv), "{}: no derivation: {drv:?}", wish.source.name());
+    Ok(Evaluated { drv, seconds, program, arguments })
 }
 
 /// The program that turns a source into the path of a derivation, and its arguments.
@@ -171,8 +199,7 @@ fn evaluation(source: &Source, store: Option<&Store>) -> Result<(&'static str, V
         (Source::Installable(text), None) => {
             ("nix", of(&[FEATURES[0], FEATURES[1], "path-info", "--derivation", text]))
         }
-        (Source::Derivation(path), None) => ("nix-store", of(&["--query", path])),
-        (source, Some(_)) => {
+        (source, _) => {
             bail!(Usage(format!("--fresh: {}: only a file can be evaluated anew", source.name())))
         }
     })
@@ -220,7 +247,8 @@ fn fetch(wish: &Wish) -> Result<Prepared> {
     };
     let how = How { events: true, ..How::default() };
     let (store, program) = (Some(store), "nix-store");
-    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted: false })
+    let (is_untrusted, synthetic) = (false, None);
+    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted, synthetic })
 }
 
 impl Prepared {
@@ -256,6 +284,22 @@ impl Prepared {
             bail!("{}: nothing was built", self.subject.name);
         }
         Ok(sample)
+    }
+
+    /// What the simulator can build of it: synthetic graphs, whose work is known, once
+    /// it is known how long all of it takes one by one.
+    pub fn graph(&self, one_by_one_seconds: Option<f64>) -> Result<Option<Graph>> {
+        let (Some(seconds), Some(store), Some(words)) =
+            (one_by_one_seconds, &self.store, &self.synthetic)
+        else {
+            return Ok(None);
+        };
+        store.reset()?;
+        let flags = ["--eval", "--strict", "--json", "--arg", "described", "true"];
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(flags).collect();
+        let described = self.nix.ask("nix-instantiate", &words, "")?;
+        let unit = synthetic::unit_seconds(store.path())?;
+        synthetic::graph(&described, unit, seconds).map(Some)
     }
 
     /// The figure of a run that is compared.

@@ -9,6 +9,9 @@ use std::time::Instant;
 use anyhow::Result;
 use detect::number::Version;
 use indicatif::ProgressBar;
+use profile::simulate::graph::Graph;
+use profile::simulate::machine::Machine;
+use profile::simulate::{Settings, simulate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +19,14 @@ use crate::compared::{Subject, change};
 use crate::interrupt::Interrupt;
 use crate::pairs::{Rules, Stopped};
 use crate::random::Random;
-use crate::statistics::{Estimate, estimate, median};
+use crate::statistics::{Estimate, estimate, median, rank_correlation};
 
 /// A point this much slower than the best is not measured again.
 const BEHIND: f64 = 1.25;
+
+/// Times less than this apart are the same: about the error of the simulator beside
+/// real builds, and less than the noise of most machines.
+const SAME: f64 = 0.04;
 
 /// Rounds before anything is left out.
 const LEAST_ROUNDS: usize = 2;
@@ -37,6 +44,11 @@ pub struct Swept {
     /// The plan's time by that of the fastest other point, in the same rounds; `null`
     /// of fewer than two.
     pub plan_by_best: Option<Estimate>,
+    /// How far the simulator has the points in the same order: Spearman's rank
+    /// correlation, where times less than 4 % apart share a rank. `null` where it has
+    /// no times.
+    #[serde(default)]
+    pub rank_correlation: Option<f64>,
     /// What the order of runs came from.
     pub seed: u64,
     /// Why no more rounds were run.
@@ -55,6 +67,9 @@ pub struct Point {
     pub is_planned: bool,
     /// The median; `null` where nothing was measured.
     pub median_seconds: Option<f64>,
+    /// What the simulator says, of synthetic graphs.
+    #[serde(default)]
+    pub simulated_seconds: Option<f64>,
     /// Each round's time, the first ones first.
     pub seconds: Vec<f64>,
 }
@@ -129,13 +144,22 @@ pub fn sweep(
             cores,
             is_planned: (jobs, cores) == plan,
             median_seconds: median(seconds),
+            simulated_seconds: None,
             seconds: seconds.clone(),
         })
         .collect();
     let rank = |point: &Point| point.median_seconds.unwrap_or(f64::INFINITY);
     points.sort_by(|one, other| rank(one).total_cmp(&rank(other)));
     let plan_by_best = by_best(&points, rules.draws, &mut random);
-    Ok(Swept { version: Version, subject: subject.clone(), points, plan_by_best, seed, stopped })
+    Ok(Swept {
+        version: Version,
+        subject: subject.clone(),
+        points,
+        plan_by_best,
+        rank_correlation: None,
+        seed,
+        stopped,
+    })
 }
 
 /// The plan against the fastest other point, round by round.
@@ -148,10 +172,30 @@ fn by_best(points: &[Point], draws: usize, random: &mut Random) -> Option<Estima
 }
 
 impl Swept {
+    /// The median of one job with one core.
+    pub fn one_by_one(&self) -> Option<f64> {
+        self.points.iter().find(|point| (point.jobs, point.cores) == (1, 1))?.median_seconds
+    }
+
+    /// Put what the simulator says beside what was measured.
+    pub fn simulate(&mut self, graph: &Graph, machine: &Machine) {
+        let (mut measured, mut simulated) = (Vec::new(), Vec::new());
+        for point in &mut self.points {
+            let outcome = simulate(graph, machine, Settings::new(point.jobs, point.cores));
+            point.simulated_seconds = outcome.seconds;
+            if let (Some(own), Some(its)) = (point.median_seconds, outcome.seconds) {
+                measured.push(own);
+                simulated.push(its);
+            }
+        }
+        self.rank_correlation = rank_correlation(&measured, &simulated, SAME);
+    }
+
     /// A table for people.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "### {}\n\n| Jobs × cores | Median | ÷ fastest | Rounds |\n|---|---:|---:|---:|\n",
+            "### {}\n\n| Jobs × cores | Median | ÷ fastest | Simulated | Rounds |\n\
+             |---|---:|---:|---:|---:|\n",
             self.subject.name
         );
         let best = self.points.first().and_then(|point| point.median_seconds);
@@ -160,7 +204,10 @@ impl Swept {
             let name = format!("{} × {}", point.jobs, point.cores);
             let name = if point.is_planned { format!("**{name}** (plan)") } else { name };
             let ratio = median / best;
-            text += &format!("| {name} | {median:.3} s | {ratio:.3} | {} |\n", point.seconds.len());
+            let simulated = point.simulated_seconds;
+            let simulated = simulated.map_or("–".to_owned(), |seconds| format!("{seconds:.3} s"));
+            let rounds = point.seconds.len();
+            text += &format!("| {name} | {median:.3} s | {ratio:.3} | {simulated} | {rounds} |\n");
         }
         if let Some(Estimate { value, interval }) = self.plan_by_best {
             text += &format!(
@@ -170,6 +217,10 @@ impl Swept {
                 change(interval.high),
                 self.seed
             );
+        }
+        if let Some(found) = self.rank_correlation {
+            text +=
+                &format!("\nThe simulator has them in the same order to {found:.2} (Spearman)\n");
         }
         text
     }
@@ -214,6 +265,7 @@ mod tests {
             },
         )
         .expect("swept");
+        assert!(swept.one_by_one().is_some_and(|seconds| seconds >= 4.0));
         assert_eq!(swept.stopped, Stopped::MostPairs);
         let planned = swept.points.iter().find(|point| point.is_planned).expect("the plan");
         assert_eq!(planned.seconds.len(), 8, "measured though it is slow");

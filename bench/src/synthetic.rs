@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use profile::simulate::graph::{Derivation, Graph, Phase};
+use serde::Deserialize;
 
 const GRAPH: &str = include_str!("synthetic/graph.nix");
 const BUILD: &str = include_str!("synthetic/build.sh");
@@ -60,12 +64,82 @@ pub fn write(folder: &Path) -> Result<String> {
     Ok(folder.join("graph.nix").display().to_string())
 }
 
+/// A build, as the expression describes it: units of work, and memory of a thread.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    name: String,
+    needs: Vec<String>,
+    serial: f64,
+    parallel: f64,
+    link: f64,
+    kib: f64,
+}
+
+/// The graph that the expression describes in JSON, of units that take so long one by
+/// one. `one_by_one_seconds` is what all of it takes with one job and one core: what
+/// is not the units' is Nix's own, the same for each build.
+pub fn graph(described: &str, unit_seconds: f64, one_by_one_seconds: f64) -> Result<Graph> {
+    let mut builds: Vec<Described> = serde_json::from_str(described).context("the graph")?;
+    // The order in which Nix takes those that are ready.
+    builds.sort_by(|one, other| one.name.cmp(&other.name));
+    let units = builds.iter().map(|build| build.serial + build.parallel + build.link);
+    let count = f64::from(u32::try_from(builds.len())?.max(1));
+    let own = ((one_by_one_seconds - units.sum::<f64>() * unit_seconds) / count).max(0.0);
+    let number = |name: &String| builds.binary_search_by(|build| build.name.cmp(name)).ok();
+    let derivation = |build: &Described| {
+        let needs = build.needs.iter().filter_map(number);
+        let needs = needs.filter_map(|number| u32::try_from(number).ok()).collect();
+        let phase = |seconds: f64, width: f64, gib: f64| {
+            Phase::from([seconds, width, gib, 0.0, unit_seconds.min(seconds), 1.0])
+        };
+        let phases = vec![
+            phase(own + build.serial * unit_seconds, 1.0, 0.0),
+            phase(
+                build.parallel * unit_seconds,
+                build.parallel.max(1.0),
+                build.kib / (1 << 20) as f64,
+            ),
+            phase(build.link * unit_seconds, 1.0, 0.0),
+        ];
+        Derivation { name: build.name.clone(), needs, phases }
+    };
+    Graph::new(builds.iter().map(derivation).collect())
+}
+
+/// How long a unit of work takes by itself here: the quickest of three times so many,
+/// without what a build takes that has none.
+pub fn unit_seconds(folder: &Path) -> Result<f64> {
+    const UNITS: u32 = 20;
+    let quickest = |units: u32| -> Result<f64> {
+        let mut best = f64::INFINITY;
+        for _ in 0..3 {
+            let began = Instant::now();
+            let status = Command::new("/bin/sh")
+                .arg(folder.join("build.sh"))
+                .current_dir(folder.join("tmp"))
+                .envs([("parallel", "0"), ("link", "0"), ("kib", "0"), ("out", "unit")])
+                .env("serial", units.to_string())
+                .stdin(Stdio::null())
+                .status()
+                .context("/bin/sh")?;
+            ensure!(status.success(), "a unit of work: {status}");
+            best = best.min(began.elapsed().as_secs_f64());
+        }
+        Ok(best)
+    };
+    Ok(((quickest(UNITS)? - quickest(0)?) / f64::from(UNITS)).max(1e-6))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::process::Command;
 
-    use super::{BUILD, Scale, Shape, name};
+    use profile::simulate::machine::Machine;
+    use profile::simulate::{Settings, simulate};
+
+    use super::{BUILD, Scale, Shape, graph, name, unit_seconds, write};
 
     #[test]
     fn a_build_needs_a_shell_alone() {
@@ -85,6 +159,30 @@ mod tests {
             let how = fs::read_to_string(folder.path().join("out")).expect("an output");
             assert!(["gcc\n", "shell\n"].contains(&how.as_str()), "{how:?}");
         }
+    }
+
+    #[test]
+    fn a_described_graph_is_simulated() {
+        let described = r#"[
+            {"name": "top", "needs": ["a"], "serial": 2, "parallel": 0, "link": 0, "kib": 0},
+            {"name": "a", "needs": [], "serial": 0, "parallel": 8, "link": 2, "kib": 4}]"#;
+        let graph = graph(described, 0.1, 1.4).expect("a graph");
+        let two = Machine { fast: 2, slow: 0, siblings: 0, memory_gib: 8.0, swap_gib: 0.0 };
+        let seconds = |jobs, cores| simulate(&graph, &two, Settings::new(jobs, cores)).seconds;
+        let near =
+            |found: Option<f64>, seconds: f64| (found.expect("built") - seconds).abs() < 1e-9;
+        assert!(near(seconds(1, 1), 1.4), "{:?}", seconds(1, 1));
+        // Seven units by two threads, and the last by one.
+        assert!(near(seconds(1, 2), 1.4 - 0.35), "{:?}", seconds(1, 2));
+    }
+
+    #[test]
+    fn a_unit_takes_a_while() {
+        let folder = tempfile::tempdir().expect("folder");
+        fs::create_dir(folder.path().join("tmp")).expect("folder");
+        write(folder.path()).expect("written");
+        let seconds = unit_seconds(folder.path()).expect("measured");
+        assert!(seconds > 0.0 && seconds < 10.0, "{seconds}");
     }
 
     #[test]

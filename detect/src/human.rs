@@ -194,7 +194,8 @@ fn filesystem(place: &Place) -> &str {
     place.filesystem.as_deref().unwrap_or("an unknown file system")
 }
 
-fn media(media: Media) -> &'static str {
+/// A medium in a few words.
+pub fn media(media: Media) -> &'static str {
     match media {
         Media::Network => "another machine",
         Media::Hdd => "a spinning disk",

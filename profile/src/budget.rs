@@ -11,7 +11,7 @@ use detect::number::Cpus;
 
 use crate::costs::Measured;
 use crate::plan::Workload;
-use crate::sizing::{POLICY, Rule, Sizes, is_backed, sizes};
+use crate::sizing::{POLICY, Rule, Sizes, added_by_zram, is_backed, sizes};
 
 /// What builds may use.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,16 +156,14 @@ fn is_limited(hardware: &Hardware) -> bool {
     }
 }
 
-/// zram counts for what it adds: at the usual three to one, a page swapped out
-/// still takes a third of one.
+/// zram counts for what it adds.
 fn swap(hardware: &Hardware) -> Option<u64> {
     let memory = &hardware.memory;
     if memory.swap_bytes.is_none() && memory.zram_bytes.is_none() {
         return None;
     }
-    let zram = u128::from(memory.zram_bytes.unwrap_or(0)) * 2 / 3;
-    let swap = u128::from(memory.swap_bytes.unwrap_or(0)) + zram;
-    Some(u64::try_from(swap).unwrap_or(u64::MAX))
+    let zram = added_by_zram(memory.zram_bytes.unwrap_or(0));
+    Some(memory.swap_bytes.unwrap_or(0).saturating_add(zram))
 }
 
 /// What the rest of a machine like this needs.

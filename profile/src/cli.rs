@@ -36,6 +36,7 @@ Examples:
   sudo nix-conf-write --rollback
   nix-conf-write plan.json --as nixos -o nixpace.nix
   nix-conf-write --as machines big=big.json nix@small=small.json
+  nix-fast-build $(nix-conf-write plan.json --as flags)
 
 --apply writes nixpace.conf beside nix.conf, and a line at the end of nix.conf
 (with Determinate Nix, of nix.custom.conf) that includes it, once the Nix that is

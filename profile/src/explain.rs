@@ -202,15 +202,16 @@ mod tests {
         let text = anstream::adapter::strip_str(&text).to_string();
         let expected = "\
 setting   value  default  why
-cores     4      0        16 GiB less 3 GiB for a desktop leaves 13 GiB, and 8
-                          GiB of swap take the peaks: a core for every 3 GiB, up
-                          to 8 CPUs
-max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
-                          serial; at least 2, so that no download waits for a
-                          build, and at most 16 or what memory and swap carry
+cores     5      0        16 GiB less 3 GiB for a desktop leaves 13 GiB, and 8
+                          GiB of swap take the peaks: a core for every 2.5 GiB,
+                          up to 8 CPUs
+max-jobs  3      1        one for every 8 GiB of memory and swap, which the
+                          largest links take, but no more than one for every 2
+                          of 8 CPUs, since much of a build is serial, and one
+                          for downloads; 2 to 32 in any case
 ";
         assert!(text.contains(expected), "{text}");
-        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-1\n"), "{text}");
+        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-2\n"), "{text}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod cli;
 mod conf;
 pub mod costs;
 mod decide;
+mod evaluation;
 pub mod explain;
 pub mod form;
 mod github;

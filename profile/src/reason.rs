@@ -70,8 +70,10 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
     match rule {
         Rule::SwapBacked => Reasons {
             jobs: format!(
-                "one for every {} of {}, since much of a build is serial; at least {}, so that \
-                 no download waits for a build, and at most {} or what memory and swap carry",
+                "one for every {} of memory and swap, which the largest links take, but no more \
+                 than one for every {} of {}, since much of a build is serial, and one for \
+                 downloads; {} to {} in any case",
+                size(POLICY.backed_job_bytes),
                 POLICY.cpus_per_job,
                 count(cpus, "CPU"),
                 POLICY.least_jobs,
@@ -79,7 +81,7 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
             ),
             cores: format!(
                 "{left}, and {swap}: a core for every {} GiB, up to {}",
-                POLICY.backed_core_gib,
+                POLICY.core_gib,
                 count(cpus, "CPU")
             ),
         },

@@ -13,6 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+pub mod fleet;
 pub mod graph;
 pub mod machine;
 pub mod search;

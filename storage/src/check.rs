@@ -98,14 +98,17 @@ fn on(place: &Place) -> String {
     }
 }
 
-/// Check this machine, or a captured tree at `base`.
-pub fn check(base: Option<&Path>, expected: Expected) -> Result<Report> {
+/// Check this machine, or a captured tree at `base`, of which `detect --live` may
+/// have said on the machine itself what no tree holds.
+pub fn check(base: Option<&Path>, said: Option<Hardware>, expected: Expected) -> Result<Report> {
     let root = match base {
         Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,
         None => Root::live(),
     };
-    let options = detect::Options { live: true, ..detect::Options::default() };
-    let mut hardware = detect::run(&root, &options);
+    let mut hardware = said.unwrap_or_else(|| {
+        let options = detect::Options { live: true, ..detect::Options::default() };
+        detect::run(&root, &options)
+    });
     let variable = |name: &str| std::env::var(name).ok().filter(|_| root.is_live());
     let found = whereabouts::whereabouts(&root, &hardware, &variable);
     move_builds(&root, &mut hardware, &found.path);

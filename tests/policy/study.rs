@@ -13,7 +13,7 @@ use super::show;
 use super::workload::{Load, loads};
 
 /// Orders of each graph: as many as the study had.
-const ORDERS: u64 = 3;
+pub(super) const ORDERS: u64 = 3;
 
 /// A way to choose jobs and cores.
 struct Policy {
@@ -61,7 +61,7 @@ const COSTS: &str = "profile --costs";
 const COSTS_ZRAM: &str = "profile --costs + zram";
 
 /// `max-jobs` and `cores` of the original design's three tiers.
-fn original(case: &Case) -> Settings {
+pub(super) fn original(case: &Case) -> Settings {
     let (cpus, gib) = (case.cpus(), case.memory_bytes() >> 30);
     square(match () {
         () if cpus >= 8 && gib >= 16 => cpus,
@@ -98,7 +98,7 @@ fn rule(case: &Case, rule: Rule) -> Settings {
     Settings::new(jobs, cores)
 }
 
-fn planned(case: &Case, workload: Workload) -> Settings {
+pub(super) fn planned(case: &Case, workload: Workload) -> Settings {
     let (_, Sizes { jobs, cores }) = case.budget(workload).sizes().expect("a known machine");
     Settings::new(jobs, cores)
 }
@@ -257,14 +257,14 @@ fn the_rules_are_near_the_best_there_is() {
             "{name}: out of memory in {out_of_memory_percent:.1} %, more than {most_percent}"
         );
     };
-    bar(GENERAL_ZRAM, 1.10, 1.5);
+    bar(GENERAL_ZRAM, 1.09, 1.0);
     bar("memory-bound", 1.32, 6.5);
     bar("memory-bound + zram", 1.32, 0.5);
     bar(COSTS, 1.18, 4.5);
-    bar(COSTS_ZRAM, 1.05, 0.5);
+    bar(COSTS_ZRAM, 1.04, 1.0);
     bar("gate + zram", 1.02, 0.5);
     let held = summary(of(GENERAL_ZRAM).filter(|result| result.is_held_out));
-    assert!(held.regret <= 1.10 && held.out_of_memory_percent < 0.5);
+    assert!(held.regret <= 1.09 && held.out_of_memory_percent < 0.5);
     let original = summary(of("original"));
     assert!(original.regret > 1.2 && original.out_of_memory_percent > 25.0, "as the study found");
 }

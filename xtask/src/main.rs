@@ -5,6 +5,8 @@ mod capture;
 mod ci;
 mod command;
 mod generated;
+mod lint;
+mod linters;
 mod man;
 mod nix;
 mod packages;
@@ -12,6 +14,7 @@ mod schema;
 mod speed;
 mod test;
 mod tidy;
+mod workflow;
 
 use std::env;
 use std::ffi::OsString;
@@ -48,6 +51,17 @@ enum Task {
     },
     /// Run everything that continuous integration checks, and sum up
     Ci,
+    /// Find faults of GitHub workflows and composite actions that build with Nix
+    ///
+    /// Exits with 1 when there are any. In a job of GitHub they are shown beside the code.
+    CiLint {
+        /// The workflows
+        #[arg(required = true, value_name = "FILE", value_parser = absolute)]
+        files: Vec<PathBuf>,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Write manual pages and completions, from the command lines
     Man {
         /// Where to put them, instead of target/nixpace
@@ -70,6 +84,18 @@ enum Task {
     },
     /// Check the rules that the compiler cannot
     Tidy,
+    /// Write the workflow that builds each host of a flake
+    Workflow {
+        /// Only say whether ours is up to date
+        #[arg(long, conflicts_with = "hosts")]
+        check: bool,
+        /// Print one for a flake with these hosts instead: NAME, or NAME=darwin for a Mac
+        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        hosts: Vec<String>,
+        /// Where it finds the action of this project: OWNER/NAME@COMMIT
+        #[arg(long, default_value = "./", requires = "hosts")]
+        action: String,
+    },
     /// Install what the tests need, and run them all
     Test {
         /// For cargo nextest, or for cargo test where that is missing
@@ -90,12 +116,14 @@ fn try_main() -> Result<()> {
         Task::All => all::run(),
         Task::Capture { name, root, into } => capture::run(&name, root.as_deref(), into.as_deref()),
         Task::Ci => ci::run(),
+        Task::CiLint { files, json } => lint::run(&files, json),
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
         Task::Schema { check } => schema::run(check),
         Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
         Task::Test { arguments } => test::run(&arguments),
+        Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, &action),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bench::calibrate::Calibrated;
+use bench::ci::CiRuns;
 use bench::compared::Compared;
 use bench::gate::Gated;
 use bench::simulate::Simulated;
@@ -33,6 +34,7 @@ use crate::generated::ensure_contents;
 pub(crate) fn run(check: bool) -> Result<()> {
     let schemas = [
         ("bench/calibrated.schema.json", schema_for!(Calibrated)),
+        ("bench/ci.schema.json", schema_for!(CiRuns)),
         ("bench/gated.schema.json", schema_for!(Gated)),
         ("bench/measured.schema.json", schema_for!(bench::compared::Measured)),
         ("bench/schema.json", schema_for!(Compared)),
@@ -53,6 +55,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ("storage/measure.schema.json", schema_for!(storage::measure::Measured)),
         ("storage/roots.schema.json", schema_for!(Roots)),
         ("storage/schema.json", schema_for!(Report)),
+        ("xtask/ci-lint.schema.json", schema_for!(crate::lint::Linted)),
     ];
     let mut files = vec![("profile/allowed.json", stage::text(&profile::allowed::allowed())?)];
     for (path, schema) in schemas {

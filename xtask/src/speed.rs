@@ -5,7 +5,6 @@
 //! busy machine may draw any figure once.
 
 mod caches;
-mod delay;
 mod monitor;
 mod served;
 

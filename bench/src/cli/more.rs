@@ -47,8 +47,8 @@ pub struct Simulate {
     #[arg(value_name = "GRAPH")]
     pub graph: PathBuf,
 
-    /// A machine: CPUS/GIB, CPUS/GIB/SWAP, a Hardware document or a plan; this one
-    /// when none is named
+    /// A machine: CPUS/GIB, CPUS/GIB/SWAP, a Hardware document or a plan, or in a
+    /// fleet also COUNTxCPUS/GIB; this one when none is named
     #[arg(long, value_name = "MACHINE")]
     pub machine: Vec<String>,
 
@@ -57,7 +57,7 @@ pub struct Simulate {
     #[arg(default_values_t = ["default", "original", "plan"].map(str::to_owned))]
     pub configurations: Vec<String>,
 
-    /// Also with the zram that plans advise, of half the memory
+    /// Also with the zram that plans advise; a fleet only with it
     #[arg(long)]
     pub zram: bool,
 
@@ -66,8 +66,13 @@ pub struct Simulate {
     pub guard: bool,
 
     /// Show each jobs × cores instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "fleet")]
     pub sweep: bool,
+
+    /// Let the machines build the graph together, as Nix's distributed builds do,
+    /// instead of each by itself
+    #[arg(long, requires = "machine")]
+    pub fleet: bool,
 
     /// Print JSON instead of a table
     #[arg(long)]
@@ -105,7 +110,7 @@ impl Sweep {
         let grid = grid(cpus, plan);
         let rules = self.precision.rules(self.work.scale());
         let bar = bar("runs", grid.len() * rules.most_pairs, &self.common);
-        let swept = sweep(
+        let mut swept = sweep(
             &prepared.subject,
             &grid,
             plan,
@@ -118,6 +123,10 @@ impl Sweep {
                 Ok(sample.map(|sample| prepared.seconds(&sample)))
             },
         )?;
+        if let Some(graph) = prepared.graph(swept.one_by_one())? {
+            let host = Host { name: "this machine".to_owned(), hardware };
+            swept.simulate(&graph, &host.machine()?);
+        }
         if self.json || self.common.output.is_some() {
             stage::write(&swept, &self.common)?;
         } else {
@@ -139,16 +148,22 @@ impl Simulate {
             hosts.push(Host { name: "this machine".to_owned(), hardware });
         }
         for machine in &self.machine {
-            hosts.push(Host::read(machine)?);
+            match self.fleet {
+                true => hosts.extend(Host::read_all(machine)?),
+                false => hosts.push(Host::read(machine)?),
+            }
         }
         if self.zram {
-            let both = |host: Host| [host.clone(), host.with_zram()];
-            hosts = hosts.into_iter().flat_map(both).collect();
+            let with: Vec<Host> = hosts.iter().cloned().map(Host::with_zram).collect();
+            hosts = if self.fleet { with } else { each_twice(hosts, with) };
+            // Plans advise none where there is swap.
+            hosts.dedup_by(|later, host| !self.fleet && later.name == host.name);
         }
         let wish = Wish {
             configurations: &self.configurations,
             is_guarded: self.guard,
             is_sweep: self.sweep,
+            is_fleet: self.fleet,
         };
         let simulated = run(&graph, &hosts, &wish)?;
         if self.json {
@@ -156,6 +171,11 @@ impl Simulate {
         }
         stage::write_text(&simulated.table(), &self.common)
     }
+}
+
+/// Each machine, and right after it the same with something more.
+fn each_twice(hosts: Vec<Host>, with: Vec<Host>) -> Vec<Host> {
+    hosts.into_iter().zip(with).flat_map(<[Host; 2]>::from).collect()
 }
 
 impl Calibrate {

@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::{Verdict, estimate, median, outliers, spread, student};
+use super::{Verdict, estimate, median, outliers, rank_correlation, spread, student};
 use crate::pairs::{Order, Rules, Side, Watch};
 use crate::random::Random;
 
@@ -227,4 +227,17 @@ fn few_numbers_spread_wider() {
     assert!((student(5.0) - 2.571).abs() < 0.01, "{}", student(5.0));
     assert!((student(30.0) - 2.042).abs() < 0.001, "{}", student(30.0));
     assert!(spread(6) > spread(12) && spread(12) > spread(1000));
+}
+
+#[test]
+fn ranks_agree_or_do_not() {
+    let of = |one: &[f64], other: &[f64]| rank_correlation(one, other, 0.04);
+    assert_eq!(of(&[1.0, 2.0, 3.0], &[10.0, 20.0, 40.0]), Some(1.0));
+    assert_eq!(of(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Some(-1.0));
+    // The first two are one and the same, in whatever order.
+    assert_eq!(of(&[1.00, 1.02, 3.0], &[1.01, 1.0, 3.0]), Some(1.0));
+    assert_eq!(of(&[1.0, 1.01], &[1.0, 2.0]), None);
+    assert_eq!(of(&[], &[]), None);
+    let found = of(&[1.0, 2.0, 3.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).expect("an order");
+    assert!((found - 0.8).abs() < 1e-9, "{found}");
 }

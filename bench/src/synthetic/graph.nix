@@ -3,7 +3,12 @@
 #   shape   wide: many at once; deep: one after another; one-big: a few small
 #           ones and one that is parallel inside; mixed: all of it
 #   scale   small, medium or large: about half a CPU second, 4 and 30
-{ shape, scale }:
+#   described   what each build does, for whoever simulates them
+{
+  shape,
+  scale,
+  described ? false,
+}:
 let
   factor =
     {
@@ -74,5 +79,33 @@ let
         serial = 2;
       };
   };
+
+  graph = graphs.${shape};
+  builds = builtins.genericClosure {
+    startSet = [
+      {
+        key = graph.name;
+        value = graph;
+      }
+    ];
+    operator =
+      { value, ... }:
+      map (need: {
+        key = need.name;
+        value = need;
+      }) value.needs;
+  };
+  describe =
+    { value, ... }:
+    {
+      inherit (value)
+        name
+        serial
+        parallel
+        link
+        kib
+        ;
+      needs = map (need: need.name) value.needs;
+    };
 in
-graphs.${shape}
+if described then map describe builds else graph

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::fleet::{self, Member};
 use super::graph::{Derivation, Graph, Phase};
 use super::machine::Machine;
 use super::{Outcome, Settings, search, simulate};
@@ -94,6 +95,39 @@ fn a_gate_holds_back_what_would_not_fit() {
 }
 
 #[test]
+fn a_fleet_shares_a_graph_by_speed_and_free_jobs() {
+    let phase = [10.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+    let member = |machine, jobs| Member { machine, settings: Settings::new(jobs, 1) };
+    let eight = Machine { fast: 8, ..FOUR };
+    let on = |count: usize, members: &[Member]| {
+        let graph = graph(&vec![derivation(&[], phase); count]);
+        fleet::simulate(&graph, members).seconds.expect("built")
+    };
+    // Four and eight at once, of twelve.
+    assert!((on(12, &[member(FOUR, 4), member(eight, 8)]) - 10.0).abs() < 1e-9);
+    assert!((on(13, &[member(FOUR, 4), member(eight, 8)]) - 20.0).abs() < 1e-9);
+    // One on the slow machine is as much as four on the fast one.
+    let one = Machine { fast: 1, ..FOUR };
+    assert!((on(4, &[member(one, 2), member(FOUR, 4)]) - 10.0).abs() < 1e-9);
+    // A chain is no faster on two.
+    let chain = graph(&[derivation(&[1], phase), derivation(&[], phase)]);
+    let outcome = fleet::simulate(&chain, &[member(FOUR, 4), member(eight, 8)]);
+    assert!((outcome.seconds.expect("built") - 20.0).abs() < 1e-9);
+    assert_eq!(fleet::simulate(&chain, &[]).seconds, None, "nobody builds");
+}
+
+#[test]
+fn memory_that_runs_out_on_one_is_found_on_another() {
+    let heavy = graph(&[derivation(&[], [10.0, 1.0, 9.0, 0.0, 0.0, 1.0])]);
+    let settings = Settings::new(1, 1);
+    let small = Member { machine: FOUR, settings };
+    let large = Member { machine: Machine { fast: 1, memory_gib: 16.0, ..FOUR }, settings };
+    let outcome = fleet::simulate(&heavy, &[small, large]);
+    assert!(outcome.out_of_memory && outcome.seconds == Some(10.0), "{outcome:?}");
+    assert_eq!(fleet::simulate(&heavy, &[small]).seconds, None);
+}
+
+#[test]
 fn an_empty_graph_is_built() {
     takes(&graph(&[]), &FOUR, Settings::new(1, 1), 0.0);
 }
@@ -172,6 +206,22 @@ proptest! {
         prop_assert!(seconds <= alone.max(computing) / 0.9 * f64::from(jobs * cores).max(1.0) + 1e-6);
         prop_assert!(!outcome.out_of_memory);
         prop_assert_eq!(outcome, simulate(&graph, &ample, Settings::new(jobs, cores)));
+    }
+
+    #[test]
+    fn a_fleet_of_one_is_that_machine(
+        graph in random_graph(), jobs in 1u32..20, cores in 1u32..20, gib in 1.0..40.0f64,
+        gate_gib in prop::option::of(0.5..20.0f64),
+    ) {
+        let machine = Machine { memory_gib: gib, swap_gib: gib / 3.0, ..FOUR };
+        let settings = Settings { gate_gib, ..Settings::new(jobs, cores) };
+        let alone = simulate(&graph, &machine, settings);
+        let fleet = fleet::simulate(&graph, &[Member { machine, settings }]);
+        prop_assert_eq!(alone.out_of_memory, fleet.out_of_memory);
+        prop_assert!((alone.peak_gib - fleet.peak_gib).abs() < 1e-6);
+        prop_assert_eq!(alone.seconds.is_some(), fleet.seconds.is_some());
+        let (one, other) = (alone.seconds.unwrap_or(0.0), fleet.seconds.unwrap_or(0.0));
+        prop_assert!((one - other).abs() <= one * 1e-9, "{} s instead of {} s", other, one);
     }
 
     #[test]
