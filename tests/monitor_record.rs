@@ -153,7 +153,10 @@ fn check_store(nix: &RealNix, output: &Output) {
     assert_eq!(kept["dead"]["nar_bytes"], said["dead"], "what Nix itself says: {all}");
     let kept = &said["nobody"]["kept"];
     assert!(kept["found"].is_null(), "where a link leads only root may see: {all}");
-    assert!(kept["why"].as_str().is_some_and(|why| why.ends_with("without root or nix-daemon")), "{all}");
+    assert!(
+        kept["why"].as_str().is_some_and(|why| why.ends_with("without root or nix-daemon")),
+        "{all}"
+    );
     let found = &said["nobody"]["recent"];
     assert_eq!(found["source"], "logs of builds", "nobody has no history: {all}");
 
