@@ -227,15 +227,15 @@ impl<'a> Runner<'a> {
             Kind::None | Kind::StoreArchive => String::new(),
         };
         let began = Instant::now();
-        let (built, output) = self.build(changed, &settings)?;
+        let (count, output) = self.build(changed, &settings)?;
         let build = began.elapsed().as_secs_f64();
         let began = Instant::now();
         // What came from the cache is there already.
-        if built > 0 && kind != Kind::None {
+        if count > 0 && kind != Kind::None {
             self.save(kind, port, &output)?;
         }
         let save = began.elapsed().as_secs_f64();
-        Ok(Ran { restore, build, save, built, ..traffic(&server) })
+        Ok(Ran { restore, build, save, built: count, ..traffic(&server) })
     }
 
     /// Build a commit: how many derivations were built, and the project.

@@ -28,7 +28,7 @@ use work::{Precision, Work};
 
 const EXAMPLES: &str = "\
 Examples:
-  bench --synthetic                  builds that need nothing but Nix, as Nix is set
+  bench run --synthetic              builds that need nothing but Nix, as Nix is set
   bench compare --synthetic          is the plan for this machine faster than Nix's default?
   bench compare original plan.json --synthetic --scale medium -o result.json
   bench compare default max-jobs=4,cores=2 hello

@@ -22,9 +22,9 @@ const EVERY: Duration = Duration::from_secs(1);
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor status --plan plan.json    the same, and where it is set otherwise
   monitor run -- nix build nixpkgs#hello   build, watch, and remember it
   monitor ingest build.jsonl         what a recorded stream of events says happened
-  monitor --plan plan.json           the same, and where it is set otherwise
   monitor active                     who builds what since when
   monitor active --watch             the same again and again
   monitor builds --since 7d --slowest

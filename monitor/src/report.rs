@@ -9,6 +9,7 @@ use detect::number::Version;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::guard::told::Guarded;
 use crate::history::attempt::Attempt;
 use crate::recorded::Recorded;
 use crate::remembered::Remembered;
@@ -56,6 +57,8 @@ pub struct Report {
     pub slowest: Figure<Vec<Package>>,
     /// Packages that take most memory to build, by the most they took.
     pub hungriest: Figure<Vec<Package>>,
+    /// What `monitor guard` has done since the machine started.
+    pub guard: Figure<Guarded>,
     /// What was built and fetched when, in the last recorded use of Nix.
     pub last_run: Figure<LastRun>,
 }

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::active::{self, Build};
 use crate::estimate::expected;
+use crate::guard::told::{Guarded, guarded};
 use crate::history::Place;
 use crate::history::attempt::{Attempt, Filter, attempts};
 use crate::history::reader::Reader;
@@ -82,6 +83,8 @@ pub struct Status {
     pub active: Figure<Vec<Build>>,
     /// The last builds.
     pub recent: Figure<Vec<Attempt>>,
+    /// What `monitor guard` has done.
+    pub guard: Figure<Guarded>,
 }
 
 /// What was found, or why not.
@@ -161,7 +164,7 @@ pub fn look(plan: Option<&Plan>, place: &Place, garbage: bool, now: f64) -> Stat
     };
     let nix =
         settings(found, plan, &notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>());
-    Status { version: Version, nix, store, kept, caches, active, recent }
+    Status { version: Version, nix, store, kept, caches, active, recent, guard: guarded() }
 }
 
 fn settings(nix: Option<Nix>, plan: Option<&Plan>, notes: &[&str]) -> Figure<Settings> {

@@ -32,6 +32,8 @@ pub struct Budget {
     pub tmpfs_bytes: Option<u64>,
     /// What recorded builds make of it, in place of a rule.
     pub measured: Option<Measured>,
+    /// What a guard that keeps builds within memory allows, in place of both.
+    pub guarded: Option<Sizes>,
 }
 
 /// Memory that builds leave to others.
@@ -60,6 +62,7 @@ pub fn budget(hardware: &Hardware, workload: Workload, reserve: Option<u64>) -> 
             .map(|bytes| asked.unwrap_or_else(|| customary(hardware, workload, bytes))),
         tmpfs_bytes: tmpfs(hardware),
         measured: None,
+        guarded: None,
     }
 }
 
@@ -98,7 +101,8 @@ impl Budget {
         let rule = Rule::of(self.workload, self.memory_bytes?, self.swap_bytes.unwrap_or(0));
         let backing = self.backing_bytes();
         let sizes = sizes(rule, self.whole_cpus()?, self.available_bytes()?, backing);
-        Some((rule, self.measured.as_ref().map_or(sizes, |measured| measured.sizes)))
+        let measured = self.measured.as_ref().map(|measured| measured.sizes);
+        Some((rule, self.guarded.or(measured).unwrap_or(sizes)))
     }
 }
 

@@ -61,9 +61,9 @@ pub(crate) fn notes(plan: &Plan, with_builds: bool) -> Vec<Note> {
     };
     let Evaluation { workers, worker_bytes, builds, available_bytes } = found;
     let gib = |bytes| crate::sizing::gib(bytes);
-    let part = if with_builds { "half of" } else { "all" };
+    let part = if with_builds { "within half of" } else { "within" };
     let mut text = format!(
-        "{} of {:.1} GiB each, at most one for each CPU: {part} the {:.1} GiB that builds may use",
+        "{} of {:.1} GiB each: at most one for each CPU, and {part} the {:.1} GiB that builds may use",
         count(workers, "evaluator"),
         gib(worker_bytes),
         gib(available_bytes)

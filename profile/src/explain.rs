@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::Style;
+use rustix::termios::tcgetwinsize;
 
 use crate::catalogue;
 use crate::left::{Left, Place, left};
@@ -22,10 +23,12 @@ const GAP: usize = 2;
 /// A name, two cells beside it, and a reason.
 type Row = [String; 4];
 
-/// Columns of the terminal, as the shell says; 100 when it does not.
+/// Columns of the terminal, as its user or it says; 100 where there is none.
 pub fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok();
-    let columns = columns.and_then(|columns| columns.parse().ok());
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    // A terminal that knows no size says 0.
+    let columns = asked.or_else(terminal).filter(|&columns| columns > 0);
     columns.unwrap_or(100).clamp(40, 200)
 }
 
@@ -237,8 +240,8 @@ max-jobs  3      1        one for every 8 GiB of memory and swap, which the
         nix.settings.insert("cores".to_owned(), serde_json::json!(2));
         plan.hardware.nix = Some(nix);
         let text = anstream::adapter::strip_str(&changes(&plan, 100)).to_string();
-        assert!(text.contains("\ncores     2 → 4      16 GiB less"), "{text}");
-        assert!(text.contains("\nmax-jobs  1 → 4      one for every"), "not set: the default");
+        assert!(text.contains("\ncores     2 → 5      16 GiB less"), "{text}");
+        assert!(text.contains("\nmax-jobs  1 → 3      one for every"), "not set: the default");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use detect::gcroots;
 use detect::human::size;
 use detect::nix;
 use detect::number::Version;
+use detect::report::Hint;
 use detect::root::Root as Machine;
 use detect::store::{Graph, Keep, Weighed, Weight};
 use schemars::JsonSchema;
@@ -113,7 +114,8 @@ pub fn roots() -> Result<Roots> {
 pub(crate) fn database(state: &Path) -> Result<PathBuf> {
     let path = state.join("db/db.sqlite");
     let there = std::fs::symlink_metadata(&path).context(path.display().to_string());
-    there.map_err(|error| error.context("no Nix store"))?;
+    let hint = || Hint::new("where Nix keeps its state elsewhere, NIX_STATE_DIR says so");
+    there.map_err(|error| error.context("no Nix store").context(hint()))?;
     Ok(path)
 }
 

@@ -3,6 +3,7 @@
 //! done for them, or left out where it is no matter here.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::caches::machine::Machine;
-use crate::tools::{binaries, text, workspace};
+use crate::tools::{binaries, text, tool, workspace};
 
 /// A run of the job for one host.
 pub(super) struct Runner<'a> {
@@ -70,13 +71,18 @@ impl<'a> Runner<'a> {
         for tool in ["profile", "nix-conf-write", "storage", "caches", "monitor", "bench"] {
             symlink(binaries().join(tool), at("temp/nixpace").join(tool)).expect("a tool");
         }
+        // This Nix, on a machine that gives 4 CPUs and 16 GiB of what it has.
         let tree = at("machine");
         quota(&tree);
-        let detect = format!(
-            "#!/bin/sh\nexec '{}' --root '{}' \"$@\"\n",
-            binaries().join("detect").display(),
-            tree.display()
-        );
+        let seen = |arguments: &[&OsStr]| -> Value {
+            let mut detect = machine.prepare(tool("detect"));
+            let output = detect.arg("--quiet").args(arguments).output().expect("detect runs");
+            serde_json::from_slice(&output.stdout).expect("a document")
+        };
+        let mut hardware = seen(&["--root".as_ref(), tree.as_os_str()]);
+        hardware["nix"] = seen(&[])["nix"].take();
+        fs::write(at("hardware.json"), hardware.to_string()).expect("written");
+        let detect = format!("#!/bin/sh\ncat '{}'\n", at("hardware.json").display());
         let shim = at("temp/nixpace/detect");
         fs::write(&shim, detect).expect("written");
         fs::set_permissions(&shim, fs::Permissions::from_mode(0o755)).expect("executable");
@@ -167,16 +173,12 @@ impl<'a> Runner<'a> {
     }
 
     fn holds(&self, condition: &str) -> bool {
-        match condition.split_once(" != ") {
-            Some((name, value)) => {
-                let found = self.known.get(name).cloned().unwrap_or_default();
-                found != value.trim_matches('\'')
-            }
-            None => {
-                assert_eq!(condition, "always()", "not known here");
-                true
-            }
-        }
+        let Some((name, value)) = condition.split_once(" != ") else {
+            assert_eq!(condition, "always()", "not known here");
+            return true;
+        };
+        let found = self.known.get(name).cloned().unwrap_or_default();
+        found != value.trim_matches('\'')
     }
 
     /// A text with its expressions replaced.
@@ -261,7 +263,7 @@ fn assigned(text: &str) -> Vec<(String, String)> {
     assigned
 }
 
-/// A machine that gives 4 CPUs and 16 GiB of what it has.
+/// The tree of a machine under such a quota.
 fn quota(tree: &Path) {
     let from = workspace().join("tests/fixtures/pod-quota-v2");
     let status = Command::new("cp").arg("-r").arg(from).arg(tree).status();
@@ -271,6 +273,7 @@ fn quota(tree: &Path) {
         ("cpu.max", "400000 100000\n"),
         ("memory.max", "17179869184\n"),
         ("pod1/cpu.max", "400000 100000\n"),
+        ("pod1/memory.high", "max\n"),
         ("pod1/memory.max", "17179869184\n"),
     ] {
         fs::write(pods.join(file), text).expect("written");

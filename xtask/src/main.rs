@@ -4,6 +4,8 @@ mod all;
 mod capture;
 mod ci;
 mod command;
+mod crates;
+mod dist;
 mod generated;
 mod lint;
 mod linters;
@@ -11,9 +13,11 @@ mod man;
 mod nix;
 mod packages;
 mod schema;
+mod settings;
 mod speed;
 mod test;
 mod tidy;
+mod torture;
 mod workflow;
 
 use std::env;
@@ -62,6 +66,15 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Pack a release: an archive, a Debian package and their checksums
+    Dist {
+        /// Pack these programs quickly instead of building, to test the packing
+        #[arg(long, value_name = "DIR", value_parser = absolute)]
+        bin: Option<PathBuf>,
+        /// Where to put them, instead of target/nixpace/dist
+        #[arg(long, value_name = "DIR", value_parser = absolute)]
+        out: Option<PathBuf>,
+    },
     /// Write manual pages and completions, from the command lines
     Man {
         /// Where to put them, instead of target/nixpace
@@ -70,7 +83,7 @@ enum Task {
     },
     /// Build real Nix versions side by side, under target/nix
     Nix,
-    /// Write the schemas of the documents, from their types
+    /// Write what is made from code: the documents' schemas, and the page of settings
     Schema {
         /// Only say whether they are up to date
         #[arg(long)]
@@ -84,6 +97,18 @@ enum Task {
     },
     /// Check the rules that the compiler cannot
     Tidy,
+    /// Do to the tools what goes wrong on machines, and count what they survive
+    Torture {
+        /// For so long
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Repeat what a run with this seed did
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Also on a store of a million paths, which takes a minute to make
+        #[arg(long)]
+        large: bool,
+    },
     /// Write the workflow that builds each host of a flake
     Workflow {
         /// Only say whether ours is up to date
@@ -117,11 +142,13 @@ fn try_main() -> Result<()> {
         Task::Capture { name, root, into } => capture::run(&name, root.as_deref(), into.as_deref()),
         Task::Ci => ci::run(),
         Task::CiLint { files, json } => lint::run(&files, json),
+        Task::Dist { bin, out } => dist::run(bin.as_deref(), out.as_deref()),
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
         Task::Schema { check } => schema::run(check),
         Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
+        Task::Torture { seconds, seed, large } => torture::run(seconds, seed, large),
         Task::Test { arguments } => test::run(&arguments),
         Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, &action),
     }

@@ -1,5 +1,5 @@
 //! The schemas of the documents, made from their types, and what the Nix modules
-//! may set, made from the tables.
+//! may set and the page of settings, made from the tables.
 
 use std::path::Path;
 
@@ -28,6 +28,7 @@ use storage::check::Report;
 use storage::roots::Roots;
 
 use crate::generated::ensure_contents;
+use crate::settings;
 
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
@@ -58,6 +59,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ("xtask/ci-lint.schema.json", schema_for!(crate::lint::Linted)),
     ];
     let mut files = vec![("profile/allowed.json", stage::text(&profile::allowed::allowed())?)];
+    files.push(("docs/settings.md", settings::page()?));
     for (path, schema) in schemas {
         files.push((path, stage::text(&schema)?));
     }

@@ -5,6 +5,7 @@
 //! busy machine may draw any figure once.
 
 mod caches;
+pub(crate) mod made_up;
 mod monitor;
 mod served;
 

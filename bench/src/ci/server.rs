@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn files_come_and_go() {
         let folder = tempfile::tempdir().expect("folder");
-        let served = folder.path().join("served");
-        let server = serve(&served, Duration::ZERO).expect("a server");
+        let kept = folder.path().join("kept");
+        let server = serve(&kept, Duration::ZERO).expect("a server");
         let file = folder.path().join("file");
         fs::write(&file, "x".repeat(100_000)).expect("written");
         assert_eq!(put(server.port, "deep/in/it", &file).expect("put"), 100_000);
@@ -215,7 +215,7 @@ mod tests {
         stream.shutdown(std::net::Shutdown::Write).expect("done");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("an answer");
-        assert_eq!(fs::read_to_string(served.join("c")).expect("kept"), "abcde");
+        assert_eq!(fs::read_to_string(kept.join("c")).expect("kept"), "abcde");
         assert_eq!(server.traffic.sent_bytes.load(Ordering::Relaxed), 100_000);
         assert_eq!(server.traffic.received_bytes.load(Ordering::Relaxed), 100_005);
     }

@@ -10,6 +10,7 @@ use detect::root::Root;
 use rusqlite::Connection;
 
 use crate::active;
+use crate::guard::told::{Guarded, guarded};
 use crate::history::Place;
 use crate::history::tally::{Tally, tallies};
 use crate::snapshot::{now, past};
@@ -30,6 +31,8 @@ pub struct Facts {
     pub builds: Option<Vec<Tally>>,
     /// What ever came from caches, by the names of their keys.
     pub substituted: Option<BTreeMap<String, Amount>>,
+    /// What a guard has done.
+    pub guard: Option<Guarded>,
     /// When the last snapshot was taken, in seconds since 1970.
     pub last_snapshot: Option<f64>,
 }
@@ -40,7 +43,8 @@ impl Facts {
         let root = Root::live();
         // Nix takes longest to answer.
         let asked = nix::ask(&root);
-        let mut facts = Self { active: Some(active::active().builds.len()), ..Self::default() };
+        let active = Some(active::active().builds.len());
+        let mut facts = Self { active, guard: guarded().found, ..Self::default() };
         let mut notes = Vec::new();
         let mut known = |what: &str, error: anyhow::Error| {
             let text = format!("{what}: {}", reason(&error));

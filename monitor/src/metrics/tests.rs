@@ -1,4 +1,5 @@
 use super::{Facts, families, open_metrics, prometheus};
+use crate::guard::told::Guarded;
 use crate::history::tally::Tally;
 use crate::recorded::Outcome;
 use crate::store::{Amount, Kept, Origin, Store};
@@ -27,6 +28,14 @@ fn facts() -> Facts {
             tally(None, Some(60.0), 1),
         ]),
         substituted: Some(caches.into()),
+        guard: Some(Guarded {
+            is_running: true,
+            stopped: 1,
+            holds: 7,
+            freezes: 0,
+            stopped_seconds: 2.5,
+            spared_bytes: 9,
+        }),
         last_snapshot: Some(1_795_386_309.25),
     }
 }
@@ -52,6 +61,9 @@ fn both_formats_have_the_same_samples() {
         "nix_store_dead_bytes 1099511627776",
         "nix_store_registered_paths_total 9",
         "nix_builds_active 2",
+        "nix_guard_holds_total 7",
+        "nix_guard_stopped_seconds_total 2.5",
+        "nix_guard_running 1",
         "nix_builds_total{outcome=\"built\"} 12",
         "nix_builds_total{outcome=\"failed\"} 0",
         "nix_build_seconds_bucket{outcome=\"built\",le=\"1.0\"} 4",

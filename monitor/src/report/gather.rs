@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::axis::float_of;
 use super::date::DAY;
 use super::{Arrival, LastRun, Report, last, packages};
+use crate::guard::told::guarded;
 use crate::history::attempt::{Filter, attempts};
 use crate::history::reader::Reader;
 use crate::remembered::{self, Remembered};
@@ -67,6 +68,7 @@ pub fn gather(history: Result<Reader>, sources: &Sources, since: i64, until: i64
             sources.database.display().to_string(),
             kept::look(&sources.database, sources.nix.as_ref()),
         ),
+        guard: guarded(),
         last_run: last_run(&history),
     }
 }

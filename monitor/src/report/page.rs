@@ -42,6 +42,7 @@ pub fn render(report: &Report) -> String {
     html += "<div class=\"pair\">";
     html += &sections::packages(report);
     html += "</div>";
+    html += &sections::guard(report);
     html += &sections::last_run(report);
     html + "</main>\n</body>\n</html>\n"
 }

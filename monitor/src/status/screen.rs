@@ -38,6 +38,10 @@ pub(super) fn screen(status: &Status, now: f64) -> String {
     caches(&mut lines, status);
     active(&mut lines, &status.active);
     recent(&mut lines, &status.recent, now);
+    // Who has no guard need not be told.
+    if let Some(found) = &status.guard.found {
+        lines.wrapped("Guard", &found.line());
+    }
     lines.0
 }
 

@@ -88,6 +88,7 @@ fn a_screen_fits_a_terminal_whatever_is_known() {
         caches: vec![missing(), figure(cache)],
         active: figure(Vec::new()),
         recent: figure(Vec::new()),
+        guard: missing(),
     };
     let empty = Status {
         version: Version,
@@ -97,6 +98,7 @@ fn a_screen_fits_a_terminal_whatever_is_known() {
         caches: vec![missing(), missing::<BTreeMap<_, _>>()],
         active: missing(),
         recent: missing(),
+        guard: missing(),
     };
     for status in [full, empty] {
         let text = screen(&status, 0.0);

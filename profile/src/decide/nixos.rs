@@ -1,12 +1,13 @@
 //! What `NixOS` is told beyond nix.conf; nothing where it cannot run.
 //!
 //! **Invariant:** every option exists, with a type that takes the value, in
-//! `NixOS` from 22.05 on.
+//! `NixOS` from 22.05 on, but for the one that Nixpace's own module brings.
 
 use detect::human::size;
 
 use super::{Case, Settings};
 use crate::budget::Budget;
+use crate::guarded;
 use crate::plan::{Setting, Value};
 use crate::sizing::{POLICY, Sizes, added_by_zram, advised_zram, is_backed};
 
@@ -57,6 +58,14 @@ pub(crate) fn nixos(case: &Case) -> Settings {
         Value::Integer(OOM_SCORE),
         "when memory runs out, a build is the one to end, not a session or a service",
     );
+    if case.budget.guarded.is_some() {
+        set(
+            guarded::SERVICE,
+            Value::Bool(true),
+            "what max-jobs and cores rely on; Nixpace's flake has the option, in nixosModules.guard \
+             and in the default one",
+        );
+    }
     if let Some((bytes, why)) = memory_high(case) {
         let path = "systemd.services.nix-daemon.serviceConfig.MemoryHigh";
         set(path, Value::Integer(bytes), &why);

@@ -2,6 +2,7 @@
 
 use super::rules::Found;
 use super::workflow::{Workflow, commands};
+use super::yaml::Node;
 
 /// A command's words, without quotes; what stands between `${{` and `}}` is one, and
 /// so is each `=` of a setting.
@@ -112,10 +113,10 @@ pub(super) fn no_systems(workflow: &Workflow) -> Vec<Found> {
     let mut found = Vec::new();
     for (job, step) in workflow.steps() {
         let matrix = job.node.at(&["strategy", "matrix"]);
-        let hosts = matrix.into_iter().flat_map(|matrix| matrix.entries());
+        let hosts = matrix.map(Node::entries).unwrap_or_default().iter();
         let hosts = hosts.filter(|(name, _)| HOSTS.contains(&name.as_str()));
         let hosts: Vec<&str> =
-            hosts.flat_map(|(_, values)| values.items()).map(|node| node.text()).collect();
+            hosts.flat_map(|(_, values)| values.items()).map(Node::text).collect();
         for (line, command) in step.commands() {
             for installable in builds(&command) {
                 let Some((_, fragment)) = installable.split_once('#') else { continue };

@@ -1,4 +1,5 @@
 use super::render;
+use crate::guard::told::Guarded;
 use crate::history::attempt::{Attempt, Witness};
 use crate::recorded::{Outcome, Recorded};
 use crate::remembered::Remembered;
@@ -26,6 +27,7 @@ fn empty() -> Report {
         kept: missing("none"),
         slowest: missing("none"),
         hungriest: missing("none"),
+        guard: missing("none"),
         last_run: missing("none"),
     }
 }
@@ -93,6 +95,14 @@ fn hostile(text: &str) -> Report {
         kept: known(Kept { live: most, dead: most }),
         slowest: known(vec![package.clone()]),
         hungriest: known(vec![package]),
+        guard: known(Guarded {
+            is_running: true,
+            stopped: u64::MAX,
+            holds: u64::MAX / 2,
+            freezes: u64::MAX / 2,
+            stopped_seconds: f64::NAN,
+            spared_bytes: u64::MAX,
+        }),
         last_run: known(LastRun {
             command: vec![words(), words()],
             exit_code: Some(-1),
