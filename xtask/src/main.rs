@@ -12,6 +12,7 @@ mod schema;
 mod speed;
 mod test;
 mod tidy;
+mod tune;
 
 use std::env;
 use std::ffi::OsString;
@@ -68,6 +69,8 @@ enum Task {
         #[arg(value_enum)]
         part: Option<speed::Part>,
     },
+    /// Build, plan by what that cost, and keep the plan if it is proven faster
+    Tune(tune::Tune),
     /// Check the rules that the compiler cannot
     Tidy,
     /// Install what the tests need, and run them all
@@ -95,6 +98,7 @@ fn try_main() -> Result<()> {
         Task::Schema { check } => schema::run(check),
         Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
+        Task::Tune(tune) => tune.run(),
         Task::Test { arguments } => test::run(&arguments),
     }
 }
