@@ -64,6 +64,8 @@ pub fn write(folder: &Path) -> Result<String> {
     Ok(folder.join("graph.nix").display().to_string())
 }
 
+const KIB_OF_GIB: f64 = 1_048_576.0;
+
 /// A build, as the expression describes it: units of work, and memory of a thread.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,11 +97,7 @@ pub fn graph(described: &str, unit_seconds: f64, one_by_one_seconds: f64) -> Res
         };
         let phases = vec![
             phase(own + build.serial * unit_seconds, 1.0, 0.0),
-            phase(
-                build.parallel * unit_seconds,
-                build.parallel.max(1.0),
-                build.kib / (1 << 20) as f64,
-            ),
+            phase(build.parallel * unit_seconds, build.parallel.max(1.0), build.kib / KIB_OF_GIB),
             phase(build.link * unit_seconds, 1.0, 0.0),
         ];
         Derivation { name: build.name.clone(), needs, phases }

@@ -21,8 +21,9 @@ use profile::plan::Plan;
 /// Where everything goes that is tried.
 const FOLDER: &str = "target/nixpace/tune";
 
-/// So often is the workload built, so that enough builds are recorded to plan by.
-const MOST_ROUNDS: u32 = 4;
+/// So often is the workload built, so that enough builds are recorded to plan by; in
+/// every other round with one core, to see what each core adds.
+const ROUNDS: u32 = 4;
 
 /// What to tune for.
 #[derive(Args, Debug)]
@@ -91,11 +92,11 @@ impl Tune {
         let history = std::path::absolute(history)?;
         let monitor = tool("monitor")?.get_program().to_owned();
         let monitor = monitor.to_str().context("a path that is no text")?;
-        for _ in 0..MOST_ROUNDS {
+        for round in 0..ROUNDS {
             let store = Store::new(&env::temp_dir().canonicalize()?)?;
             let graph = synthetic::write(store.path())?;
-            // The plain plan's own settings are not needed: cores tell what each costs.
-            let mut command = store.nix().command(monitor, "");
+            let cores = if round % 2 == 0 { "" } else { "cores = 1\n" };
+            let mut command = store.nix().command(monitor, cores);
             command.args(["run", "--quiet", "--db"]).arg(&history).args(["--", "nix-build"]);
             command.args(["--no-out-link", &graph, "--argstr", "shape"]);
             command.arg(synthetic::name(&self.shape)).args(["--argstr", "scale"]);
