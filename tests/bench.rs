@@ -2,6 +2,7 @@
 //! and whoever interrupts leaves nothing behind.
 
 mod exports;
+mod tuned;
 mod ways;
 
 use std::fs;
