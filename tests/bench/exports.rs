@@ -99,7 +99,7 @@ for row in rows:
     assert None not in row and None not in row.values(), row
     assert row["configuration"] == {"a": "max-jobs=1", "b": "max-jobs=1,cores=1"}[row["side"]], row
     assert 0 < float(row["seconds"]) <= float(row["wall_seconds"]), row
-    assert float(row["cpu_seconds"]) >= 0 and int(row["peak_memory_bytes"]) >= 0, row
+    assert float(row["cpu_seconds"]) >= 0 and int(row["peak_memory_bytes"] or 0) >= 0, row
     assert row["disturbed"] in ("true", "false"), row
 print(len(rows))
 "#;
