@@ -27,6 +27,7 @@
 
       nixosModules = {
         default = ./profile/module.nix;
+        guard = ./monitor/guard-module.nix;
         monitor = ./monitor/module.nix;
         storage = ./storage/module.nix;
       };

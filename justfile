@@ -31,6 +31,25 @@ perf-config: build
 nix-conf: build
     {{ bin }}/detect | {{ bin }}/profile | {{ bin }}/nix-conf-write
 
+# How long a package takes to build on this machine
+benchmark-build PACKAGE="hello": build
+    {{ bin }}/bench run {{ quote(PACKAGE) }}
+
+# Whether the plan for this machine is faster than Nix's default
+perf-test: build
+    {{ bin }}/bench compare --synthetic
+
+# Link equal files of the store to each other, and say what that saves
+optimize-store: build
+    nix-store --optimise
+    {{ bin }}/storage measure --store-size
+
+# Delete what no root keeps; older generations stay, so that one can roll back
+[confirm("Delete all store paths that nothing keeps (and no generations)?")]
+clear-cache: build
+    {{ bin }}/storage roots
+    nix-store --gc
+
 # Format the code
 fmt:
     cargo fmt --all

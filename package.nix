@@ -45,6 +45,9 @@ rustPlatform.buildRustPackage {
       # A member of the workspace, though what it tests needs real machines.
       ./tests/Cargo.toml
       ./tests/main.rs
+      ./fuzz/Cargo.toml
+      ./fuzz/src
+      ./fuzz/targets
     ];
   };
   cargoLock.lockFile = ./Cargo.lock;
@@ -61,6 +64,7 @@ rustPlatform.buildRustPackage {
       installShellCompletion --bash written/completions/*.bash
       installShellCompletion --fish written/completions/*.fish
       installShellCompletion --zsh written/completions/_*
+      install -D --mode=644 -t "$out/share/nushell/vendor/autoload" written/completions/*.nu
     ''
     + lib.optionalString stdenv.hostPlatform.isLinux ''
       install -D --mode=644 -t "$out/lib/systemd/system" monitor/systemd/*.service monitor/systemd/*.timer

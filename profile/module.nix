@@ -24,9 +24,15 @@ let
   below = root: map (definition: definition.${root} or { }) definitions;
 in
 {
+  # What a plan for a guard relies on; it does nothing unless a plan says so.
+  imports = [ ../monitor/guard-module.nix ];
+
   options = import ./options.nix { inherit lib; };
 
   config = lib.genAttrs roots (root: lib.mkMerge (below root)) // {
+    services.nixpace.guard = lib.mkMerge (
+      map (definition: definition.services.nixpace.guard or { }) definitions
+    );
     warnings = lib.optionals cfg.enable (plan.warnings pkgs.stdenv.hostPlatform.system);
   };
 }

@@ -226,3 +226,43 @@ fn an_interruption_leaves_no_build_and_no_store() {
         }
     }
 }
+
+#[test]
+fn a_ci_run_builds_only_what_its_cache_lacks() {
+    let folder = scratch();
+    for nix in real_nix() {
+        let arguments = ["ci", "--packages", "4", "--kib", "64", "--work", "1", "--runs", "1"];
+        let link = ["--round-trip", "10", "--rate", "100", "--json"];
+        let output = bench(&nix, folder.path(), &[&arguments[..], &link].concat()).output();
+        let found = answer(&output.expect("it runs"));
+        let of = |cache: &str, changed: bool, field: &str| {
+            let mut rows = found["rows"].as_array().expect("rows").iter();
+            let row = rows.find(|row| row["cache"] == cache && row["changed"] == changed);
+            row.expect("a row")[field].as_u64().expect("a number")
+        };
+        for (cache, changed, built) in [
+            ("none", false, 5),
+            ("none", true, 5),
+            ("binary-cache", false, 0),
+            ("binary-cache", true, 1),
+            ("per-path", false, 0),
+            ("per-path", true, 1),
+            ("store-archive", false, 0),
+            ("store-archive", true, 1),
+        ] {
+            let what = format!("Nix {}: {cache}, changed: {changed}", nix.version);
+            assert_eq!(of(cache, changed, "built"), built, "{what}: {found:#}");
+            // All that is needed comes over the link, and what was built goes back.
+            let down = of(cache, changed, "downloaded_bytes");
+            assert_eq!(down > 4 * (64 << 10), cache != "none", "{what}: {down}");
+            let up = of(cache, changed, "uploaded_bytes");
+            assert_eq!(up > 64 << 10, cache != "none" && changed, "{what}: {up}");
+        }
+        let up = |cache| of(cache, true, "uploaded_bytes");
+        assert!(up("store-archive") > 3 * up("binary-cache"), "an archive goes back whole");
+        let schema = fs::read_to_string(workspace().join("bench/ci.schema.json")).expect("it");
+        let schema = serde_json::from_str(&schema).expect("JSON");
+        assert!(jsonschema::is_valid(&schema, &found), "{found:#}");
+        assert_eq!(left(folder.path()), [""; 0]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Caches that real Nix made and signed, what we say of them, and what real Nix
 //! does with the settings that follow.
 
-mod machine;
+pub(crate) mod machine;
 mod server;
 
 use std::fs;

@@ -4,18 +4,28 @@
 mod bench;
 /// Caches that real Nix made, and what real Nix makes of our settings for them.
 mod caches;
+/// The workflow and the action on a runner, and by other linters.
+mod ci;
 /// Where little can be seen: what is not is null, and nobody is bothered.
 mod confined;
 /// How much is in which cache, and which of them is best asked first.
 mod coverage;
 /// narinfos as we read them, beside another reader.
 mod differential;
+/// What users install: it goes in, runs, and goes without a trace.
+mod dist;
+/// The pages of docs/: their examples run, and what they name is there.
+mod docs;
 /// Our own captured machines, each with what is found out about it.
 mod fixtures;
 /// The flake and all Nix files: what they offer, and how they look.
 mod flake;
 /// The forms besides nix.conf, read by what they are for.
 mod forms;
+/// The README's first command on machines that were never used.
+mod fresh;
+/// The fuzz targets, for a second each and without a fuzzer.
+mod fuzzed;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;
 /// A plan in place: what was there stays, comes back, and is never half changed.
@@ -62,5 +72,7 @@ mod storage_weight;
 mod syscalls;
 /// Finds the binaries, the shared data and real Nix.
 mod tools;
+/// What goes wrong on machines, done on purpose.
+mod torture;
 /// Why a path is fetched or not: what `caches why` says, real Nix does.
 mod why;

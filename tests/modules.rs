@@ -108,7 +108,11 @@ pub(crate) fn option<'a>(config: &'a Value, path: &str) -> &'a Value {
     path.split(is_end).fold(config, |config, name| &config[name.trim_matches('"')])
 }
 
-const CONFIG: &str = "{ inherit (config) boot fileSystems nix systemd warnings zramSwap; }";
+const CONFIG: &str = "{
+  inherit (config) boot fileSystems nix warnings zramSwap;
+  services.nixpace.guard.enable = config.services.nixpace.guard.enable;
+  systemd = { inherit (config.systemd) services tmpfiles timers; };
+}";
 
 #[test]
 fn a_module_sets_what_the_plan_says() {
@@ -166,6 +170,7 @@ fn a_plan_of_everything_gets_into_its_places() {
         ("nix.gc.options", json!("--delete-older-than 30d")),
         ("nix.optimise.dates", json!(["weekly"])),
         ("boot.tmp.tmpfsSize", json!("50%")),
+        ("services.nixpace.guard.enable", json!(true)),
         // NixOS has a default of its own, at the priority of ours.
         ("nix.nrBuildUsers", json!(64)),
     ] {

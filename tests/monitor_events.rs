@@ -192,3 +192,39 @@ fn a_live_stream_is_timed_as_it_comes_and_a_file_is_not() {
     let wall = live["builds"][0]["wall_seconds"].as_f64().expect("timed");
     assert!(wall >= 0.19, "{wall}");
 }
+
+#[test]
+fn a_recorded_stream_is_remembered_once() {
+    let start = r#"@nix {"action":"start","fields":["/nix/store/x-a.drv","",1,1],"id":1,"level":3,"text":"","type":105}"#;
+    let folder = tempfile::tempdir().expect("folder");
+    let at = |name: &str| folder.path().join(name);
+    let events = format!("{start}\n@nix {{\"action\":\"stop\",\"id\":1}}\n");
+    fs::write(at("a.jsonl"), &events).expect("events");
+    fs::write(at("a.times"), "0.5\n2.0\n").expect("times");
+    let remember = |file: &str| {
+        let mut command = tool("monitor");
+        command.arg("ingest").arg(at(file)).arg("--db").arg(at("history"));
+        document(&command.output().expect("it runs"));
+    };
+    remember("a.jsonl");
+    remember("a.jsonl");
+    // Elsewhere and later, it is the same; at other times, it is another.
+    fs::copy(at("a.jsonl"), at("b.jsonl")).expect("a copy");
+    fs::copy(at("a.times"), at("b.times")).expect("a copy");
+    remember("b.jsonl");
+    fs::write(at("b.times"), "0.5\n4.0\n").expect("times");
+    remember("b.jsonl");
+    let mut builds = tool("monitor");
+    builds.args(["builds", "--json", "--db"]).arg(at("history"));
+    let said: Value =
+        serde_json::from_str(&document(&builds.output().expect("it runs"))).expect("JSON");
+    let mut walls: Vec<f64> =
+        list(&said, "builds").iter().filter_map(|build| build["wall_seconds"].as_f64()).collect();
+    walls.sort_by(f64::total_cmp);
+    assert_eq!(walls, [1.5, 3.5], "{said}");
+    let written = fs::metadata(at("a.jsonl")).and_then(|file| file.modified()).expect("a time");
+    let written = written.duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs_f64();
+    let ended =
+        list(&said, "builds").iter().filter_map(|build| build["ended_unix_seconds"].as_f64());
+    assert!(ended.into_iter().any(|ended| (ended - written).abs() < 0.01), "{said}");
+}

@@ -9,6 +9,9 @@ use std::process::Output;
 use crate::monitor_active::run;
 use crate::tools::{RealNix, is_root, real_nix, skip, text};
 
+mod ends;
+mod shapes;
+
 /// Our build users as this machine's, and a daemon in a group of `$1` MiB:
 /// `memory NAME MIB MILLISECONDS SECONDS` is a build that takes so much, so long
 /// for each MiB, and then waits; `cost NAME MIB` is what is recorded of it.
@@ -128,80 +131,6 @@ fn with_plenty_of_memory_nothing_is_touched() {
         let Some(said) = said(&nix, script) else { return };
         assert!(said.contains("built=40"), "{said}");
         assert!(said.contains(r#""holds":0,"freezes":0,"stopped_seconds":0.0"#), "{said}");
-    }
-}
-
-/// Builds of which one at a time fits, decoys, and a guard that is ended again
-/// and again in the way that `$1` says.
-const ENDED: &str = r#"
-    confine 600
-    guarded_daemon
-    touch told/decoys told/woken
-    chmod 0666 told/decoys told/woken
-    wait_for_end='trap "echo $$ >> /tmp/told/woken" CONT; echo $$ >> /tmp/told/decoys
-        while [ ! -e /tmp/told/end ]; do sleep 0.05; done'
-    # By other users: what is called like a builder, and has its environment.
-    for user in 65534 12345 0; do
-        NIX_BUILD_TOP=/build name=tiny1 setpriv --reuid $user --regid 65534 --clear-groups \
-            bash -c "$wait_for_end" sh &
-    done
-    # And what looks like Nix and a builder: a lock, a build user's file, a log.
-    mkdir -p told/x/userpool told/x/drvs/bb
-    log=/tmp/told/x/drvs/bb/c3whrs7smbl8j4lvn7dm50p9035nk7-liba-1.0.drv
-    touch $log told/x/userpool/12345
-    chmod -R a+rwX told/x
-    export wait_for_end log
-    setpriv --reuid 12345 --regid 65534 --clear-groups flock told/x/userpool/12345 bash -c '
-        exec 7<> /tmp/told/x/userpool/12345 8<> $log
-        NIX_BUILD_TOP=/build setsid bash -c "$wait_for_end" & wait' &
-    names=$(seq -f 'tiny%g' 80)
-    one() {
-        printf '%s\n' "(derivation { name = \"$name\"; system = builtins.currentSystem;
-            builder = \"/bin/sh\"; args = [ \"-euc\" ''PATH=/bin:/usr/bin
-            (sleep 1.2 & wait) & setsid sleep 1.3 & sleep 1.5; wait; echo ok > \$out'' ]; })"
-    }
-    graph one
-    costs 400
-    nix-build --no-out-link graph.nix > built 2> errors & nix=$!
-    stopping=0
-    for round in $(seq 3); do
-        ./monitor guard --costs costs.json 2>> guard.log & guard=$!
-        for try in $(seq 200); do
-            if [ "$(stopped)" != 0 ]; then stopping=$((stopping + 1)); break; fi
-            sleep 0.02
-        done
-        worker=$(pgrep -P $guard)
-        eval "$end_it"
-        for try in $(seq 200); do
-            [ "$(stopped)" != 0 ] || break
-            sleep 0.02
-        done
-        echo "round $round: $(stopped) are stopped"
-        kill -KILL $guard $worker 2> /dev/null || true
-        wait $guard 2> /dev/null || true
-    done
-    wait $nix
-    touch told/end
-    echo "stopping=$stopping built=$(wc -l < built) decoys=$(wc -l < told/decoys) woken=$(wc -l < told/woken)"
-"#;
-
-#[test]
-fn whatever_happens_to_the_guard_nothing_stays_stopped() {
-    let ends = [
-        "kill -KILL $guard",
-        "kill -KILL $worker",
-        "kill -TERM $guard",
-        "kill -STOP $worker",
-        "kill -STOP $guard",
-        "kill -KILL $guard $worker; ./monitor guard --thaw",
-    ];
-    let nixes = real_nix();
-    for (end, nix) in ends.iter().zip(nixes.iter().cycle()) {
-        let Some(said) = said(nix, &format!("end_it='{end}'\n{ENDED}")) else { return };
-        for round in 1..=3 {
-            assert!(said.contains(&format!("round {round}: 0 are stopped")), "{end}: {said}");
-        }
-        assert!(said.contains("stopping=3 built=80 decoys=4 woken=0"), "{end}: {said}");
     }
 }
 

@@ -82,21 +82,26 @@ experimental-features = nix-command"
         executable = false; unpack = false; }" > fetched
     build liba-1.0 libb-2.0 'date +%s.%N > $out; sleep 1; date +%s.%N >> $out' > built
     build bad-3 'echo about to fail; sleep 0.5; exit 3' && exit 1
+    mkdir -m 700 private
+    nix-store --add-root /tmp/private/result -r "$(head -1 built)" > rooted
+    # Locks stay behind, and are no paths.
+    nix-store --gc --print-dead | grep -v '\.lock$' > garbage
+    nix-store -q --size $(cat garbage) | awk '{ sum += $1 } END { print sum }' > dead
     ./monitor snapshot > first
     ./monitor snapshot > second
     ./monitor builds --json > builds.json
-    ./monitor status --json > status.json
+    ./monitor status --garbage --json > status.json
     setpriv --reuid 65534 --regid 65534 --clear-groups \
-        env HOME=/nonexistent ./monitor status --json -q > nobody.json
+        env HOME=/nonexistent ./monitor status --garbage --json -q > nobody.json
     nix-store -r --check "$(nix-store -q --deriver "$(head -1 built)")" || echo differs >&2
     ./monitor snapshot > third
     ./monitor builds --name lib --json > again.json
     ./monitor costs > costs.json
     jq -n --rawfile first first --rawfile second second --rawfile third third \
         --rawfile a "$(head -1 built)" --rawfile b "$(tail -1 built)" \
-        --slurpfile builds builds.json --slurpfile status status.json \
+        --slurpfile dead dead --slurpfile builds builds.json --slurpfile status status.json \
         --slurpfile nobody nobody.json --slurpfile again again.json --slurpfile costs costs.json \
-        '{$first, $second, $third, $a, $b, builds: $builds[0], status: $status[0],
+        '{dead: $dead[0], $first, $second, $third, $a, $b, builds: $builds[0], status: $status[0],
           nobody: $nobody[0], again: $again[0], costs: $costs[0]}'
 "#;
 
@@ -143,6 +148,15 @@ fn check_store(nix: &RealNix, output: &Output) {
     assert_eq!(store["signed_by"]["test-1"]["paths"], 1);
     assert_eq!(store["rates"][0]["hit_rate"], json!(1.0 / 3.0));
     assert_eq!(&said["nobody"]["store"]["found"], store, "unprivileged");
+    let kept = &said["status"]["kept"]["found"];
+    assert!(kept["live"]["paths"].as_u64().is_some_and(|paths| paths > 0), "{all}");
+    assert_eq!(kept["dead"]["nar_bytes"], said["dead"], "what Nix itself says: {all}");
+    let kept = &said["nobody"]["kept"];
+    assert!(kept["found"].is_null(), "where a link leads only root may see: {all}");
+    assert!(
+        kept["why"].as_str().is_some_and(|why| why.ends_with("without root or nix-daemon")),
+        "{all}"
+    );
     let found = &said["nobody"]["recent"];
     assert_eq!(found["source"], "logs of builds", "nobody has no history: {all}");
 

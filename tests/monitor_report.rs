@@ -32,6 +32,7 @@ fn history(folder: &Path) -> PathBuf {
             jobs: Some(4),
             cores: Some(4),
             recorded,
+            digest: None,
         };
         history.record(&run).expect("recorded");
     }

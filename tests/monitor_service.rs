@@ -30,6 +30,8 @@ impl Machine {
         let tables = "create table ValidPaths (id integer primary key autoincrement not null, \
             path text unique not null, hash text not null, registrationTime integer not null, \
             deriver text, narSize integer, ultimate integer, sigs text, ca text);
+            create table Refs (referrer integer, reference integer);
+            create table DerivationOutputs (drv integer, id text, path text);
             insert into ValidPaths values \
               (1, '/nix/store/a-x.drv', '', 100, null, 10, null, null, 'text:sha256:x'), \
               (2, '/nix/store/b-x', '', 100, '/nix/store/a-x.drv', 20, 1, null, null), \
@@ -161,7 +163,7 @@ fn the_service_s_commands_need_no_rights() {
     let unit = unit.expect("the unit");
     let commands: Vec<&str> =
         unit.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/monitor ")).collect();
-    assert_eq!(commands.len(), 2, "{unit}");
+    assert_eq!(commands.len(), 3, "{unit}");
     for _ in 0..2 {
         for command in &commands {
             let arguments = command.replace("/var/lib/nixpace", state.to_str().expect("UTF-8"));
@@ -180,6 +182,8 @@ fn the_service_s_commands_need_no_rights() {
     let metrics = fs::read_to_string(state.join("nixpace.prom")).expect("metrics");
     assert!(metrics.contains("nix_store_paths{origin=\"built\"} 1\n"), "{metrics}");
     assert!(state.join("history.sqlite").exists());
+    let costs = fs::read_to_string(state.join("costs.json")).expect("costs");
+    assert!(costs.contains("\"hello\""), "{costs}");
 }
 
 #[test]
@@ -188,7 +192,8 @@ fn systemd_takes_the_units_and_finds_them_safe() {
         return;
     }
     let folder = tempfile::tempdir().expect("folder");
-    let units = ["nixpace-monitor.service", "nixpace-monitor.timer"].map(|name| {
+    let names = ["nixpace-monitor.service", "nixpace-guard.service", "nixpace-monitor.timer"];
+    let units = names.map(|name| {
         let unit = fs::read_to_string(workspace().join("monitor/systemd").join(name));
         // It must be there for systemd to be content.
         let program = binaries().join("monitor");
@@ -203,9 +208,13 @@ fn systemd_takes_the_units_and_finds_them_safe() {
     let output = analyze(&["verify", "--man=no"], &units);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stderr), "");
-    // In tenths; 4.9 is the last that is called OK.
-    let output = analyze(&["security", "--offline=true", "--threshold=20"], &units[..1]);
-    assert!(output.status.success(), "{}", text(&output.stdout));
+    // In tenths; 4.9 is the last that is called OK. The guard is root, as it has
+    // to be.
+    for (threshold, unit) in [("--threshold=20", 0), ("--threshold=25", 1)] {
+        let arguments = ["security", "--offline=true", threshold];
+        let output = analyze(&arguments, &units[unit..=unit]);
+        assert!(output.status.success(), "{}", text(&output.stdout));
+    }
     let bad =
         fs::read_to_string(&units[0]).expect("unit").replace("ProtectHome=yes", "ProtectHome=?");
     fs::write(&units[0], bad).expect("written");
@@ -287,4 +296,40 @@ fn nixos_starts_the_timer_when_it_is_asked_to() {
         assert_eq!(on["users"]["users"]["nixpace"]["group"], json!("nixpace"));
         assert_eq!(on["users"]["groups"]["nixpace"], json!({}));
     }
+}
+
+#[test]
+fn nixos_starts_the_guard_when_it_is_asked_to() {
+    let system = "
+        guard = own: (lib.evalModules {
+          modules = [
+            (root + \"/tests/nix/nixos.nix\")
+            (root + \"/monitor/guard-module.nix\")
+            own
+          ];
+          specialArgs.pkgs.nixpace = { outPath = \"/nixpace\"; };
+        }).config;
+        shown = config: {
+          inherit (config.systemd) services;
+          packages = map (package: package.outPath) config.systemd.packages;
+        };";
+    for nix in real_nix() {
+        let found = value(
+            &nix,
+            &format!(
+                "let {system} in {{
+                  off = shown (guard {{ }});
+                  on = shown (guard {{ services.nixpace.guard.enable = true; }});
+                }}"
+            ),
+        );
+        assert_eq!(found["off"], json!({ "packages": [], "services": {} }), "Nix {}", nix.version);
+        let service = &found["on"]["services"]["nixpace-guard"];
+        assert_eq!(found["on"]["packages"], json!(["/nixpace"]), "Nix {}", nix.version);
+        assert_eq!(service["wantedBy"], json!(["multi-user.target"]));
+        assert_eq!(service["path"], json!(["/nix-itself"]));
+    }
+    let unit = fs::read_to_string(workspace().join("monitor/systemd/nixpace-guard.service"));
+    let unit = unit.expect("the unit");
+    assert!(unit.contains("\nExecStopPost=/usr/bin/monitor guard --thaw\n"), "{unit}");
 }

@@ -111,9 +111,21 @@ fn bad_documents_are_refused_in_one_line() {
     }
     let zero = hardware().replace("\"allowed\": ", "\"allowed\": 0");
     one_line(&feed(tool("profile"), zero.replace("0,", ",").as_bytes()), "profile", "a zero");
-    one_line(&feed(tool("nix-conf-write"), hardware().as_bytes()), "nix-conf-write", "no plan");
-    one_line(&feed(tool("storage"), hardware().as_bytes()), "storage", "no plan");
-    one_line(&feed(tool("profile"), plan().as_bytes()), "profile", "a plan for a machine");
+}
+
+#[test]
+fn a_document_for_another_stage_is_told_which() {
+    for (name, document, hint) in [
+        ("nix-conf-write", hardware(), "pass it through profile first"),
+        ("storage", hardware(), "pass it through profile first"),
+        ("profile", plan(), "profile reads what detect prints"),
+    ] {
+        let output = feed(tool(name), document.as_bytes());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(output.stdout.is_empty() && said.lines().count() == 2, "{said}");
+        assert!(said.contains("\nhint: ") && said.contains(hint), "{said}");
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The sizing rules on graphs of builds and on thousands of machines.
 //!
-//! Every table of profile/README.md comes from here: `cargo test -p tests
+//! Every table of profile/README.md, and that of simulated machines in
+//! bench/README.md, comes from here: `cargo test -p tests
 //! policy -- --nocapture`, with the shared data at hand.
 
+mod beside;
 mod machine;
 mod study;
 mod sweep;

@@ -5,25 +5,10 @@
 
 use std::process::Output;
 
-use crate::tools::{RealNix, apart, has, kernel_has, real_nix, text};
+use crate::tools::{RealNix, has, kernel_has, real_nix, text, with_nix};
 
-/// A `/tmp` of its own with our tool in it, a store, and what runs a build by a
-/// build user: `build NAME SCRIPT BUILD_DIR [SANDBOX]`.
+/// What runs a build by a build user: `build NAME SCRIPT BUILD_DIR [SANDBOX]`.
 const SETUP: &str = r#"
-    mount -t tmpfs -o mode=0755 none /mnt
-    cp "$(command -v storage)" /mnt/storage
-    # Where we are tested in /tmp, real Nix stays where it was.
-    case $CHECKOUT in /tmp/*)
-        mkdir -p "/mnt${CHECKOUT#/tmp}"
-        mount --rbind "$CHECKOUT" "/mnt${CHECKOUT#/tmp}" ;;
-    esac
-    mount --rbind /mnt /tmp
-    cd /tmp
-    mkdir home
-    export HOME=/tmp/home NIX_STORE_DIR=/tmp/store NIX_STATE_DIR=/tmp/state
-    export NIX_LOG_DIR=/tmp/log NIX_CONF_DIR=/tmp/none
-    export PATH=$NIX:/usr/sbin:/usr/bin:/sbin:/bin
-    unset TMPDIR
     configure() { # BUILD_DIR [SANDBOX]
         export NIX_CONFIG="build-users-group = nixbld
 sandbox = ${2-false}
@@ -66,7 +51,7 @@ pub(crate) fn run(nix: &RealNix, script: &str) -> Option<Output> {
     if !has(&["mkfs.ext4"]) || !kernel_has("ext4") {
         return None;
     }
-    apart(&format!("NIX='{}'\n{SETUP}\n{script}", nix.bin.display()))
+    with_nix(nix, "storage", &format!("{SETUP}\n{script}"))
 }
 
 /// Its stdout, after it has succeeded.

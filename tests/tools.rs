@@ -219,6 +219,30 @@ pub(crate) fn apart(script: &str) -> Option<Output> {
     Some(output.expect("unshare runs"))
 }
 
+/// A `/tmp` of its own, which real Nix sees by the same name: with one of our tools,
+/// and places for a store.
+const OWN_TMP: &str = r#"
+    mount -t tmpfs -o mode=0755 none /mnt
+    cp "$(command -v "$TOOL")" /mnt
+    # Where we are tested in /tmp, real Nix stays where it was.
+    case $CHECKOUT in /tmp/*)
+        mkdir -p "/mnt${CHECKOUT#/tmp}"
+        mount --rbind "$CHECKOUT" "/mnt${CHECKOUT#/tmp}" ;;
+    esac
+    mount --rbind /mnt /tmp
+    cd /tmp
+    mkdir home
+    export HOME=/tmp/home NIX_STORE_DIR=/tmp/store NIX_STATE_DIR=/tmp/state
+    export NIX_LOG_DIR=/tmp/log NIX_CONF_DIR=/tmp/none
+    export PATH=$NIX:/tmp:/usr/sbin:/usr/bin:/sbin:/bin
+    unset TMPDIR
+"#;
+
+/// Run a script apart in a `/tmp` of its own, with this Nix and one of our tools.
+pub(crate) fn with_nix(nix: &RealNix, tool: &str, script: &str) -> Option<Output> {
+    apart(&format!("NIX='{}'; TOOL={tool}\n{OWN_TMP}\n{script}", nix.bin.display()))
+}
+
 thread_local! {
     /// This test's lock on what all processes share, such as swap.
     static LOCK: RefCell<Option<File>> = const { RefCell::new(None) };

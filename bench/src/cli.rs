@@ -1,5 +1,6 @@
 //! The command line of `bench`.
 
+mod ci;
 mod more;
 mod work;
 
@@ -27,7 +28,7 @@ use work::{Precision, Work};
 
 const EXAMPLES: &str = "\
 Examples:
-  bench --synthetic                  builds that need nothing but Nix, as Nix is set
+  bench run --synthetic              builds that need nothing but Nix, as Nix is set
   bench compare --synthetic          is the plan for this machine faster than Nix's default?
   bench compare original plan.json --synthetic --scale medium -o result.json
   bench compare default max-jobs=4,cores=2 hello
@@ -36,6 +37,7 @@ Examples:
   bench sweep --synthetic            which jobs × cores are best here?
   bench simulate graph.json --machine 64/128 --guard
   bench calibrate                    this machine's speedFactor
+  bench ci                           which cache makes a CI run short
   bench gate result.json --against baseline.json --max-regression 5%
 
 A and B are default (Nix's own), original (the original design's for this machine),
@@ -76,6 +78,8 @@ pub enum Command {
     Simulate(more::Simulate),
     /// How fast this machine builds: its speedFactor for a list of machines
     Calibrate(more::Calibrate),
+    /// What a CI run costs with each kind of cache, over a link that takes time
+    Ci(ci::Ci),
 }
 
 /// How one configuration is measured.
@@ -188,6 +192,7 @@ impl Cli {
             Some(Command::Gate(command)) => command.run(),
             Some(Command::Simulate(command)) => command.run(),
             Some(Command::Calibrate(command)) => command.run(),
+            Some(Command::Ci(command)) => command.run(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! whenever it is interrupted, no build runs on and no store of ours stays behind.
 
 pub mod calibrate;
+pub mod ci;
 pub mod cli;
 pub mod compared;
 pub mod configuration;
@@ -18,6 +19,7 @@ pub mod export;
 pub mod gate;
 pub mod html;
 pub mod interrupt;
+pub mod link;
 pub mod nix;
 pub mod pairs;
 pub mod random;

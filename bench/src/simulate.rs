@@ -10,20 +10,15 @@ use detect::hardware::Hardware;
 use detect::number::{Cpus, Version};
 use profile::budget::budget;
 use profile::costs::{self, Costs};
+use profile::guarded;
 use profile::plan::{Plan, Workload};
 use profile::simulate::graph::Graph;
+use profile::simulate::guard::Guard;
 use profile::simulate::machine::Machine;
 use profile::simulate::{Outcome, Settings, search, simulate};
-use profile::sizing::GIB;
+use profile::sizing::{GIB, Sizes, advised_zram};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// How builds are held back by a guard that knows their peaks: until those of all
-/// that run fit into this share of memory.
-const GUARDED: f64 = 0.85;
-
-/// Memory for each thread that a guard's cores are chosen for.
-const GUARDED_CORE_GIB: f64 = 1.5;
 
 /// Most machines of a kind in a fleet.
 const MOST_ALIKE: usize = 1000;
@@ -124,14 +119,14 @@ impl Host {
         Some(Self { name: text.to_owned(), hardware })
     }
 
-    /// The same with the zram that plans advise where there is little swap: half of
-    /// memory.
+    /// The same with the zram that plans advise, where there is little swap.
     #[must_use]
     pub fn with_zram(mut self) -> Self {
+        if budget(&self.hardware, Workload::General, None).is_backed() {
+            return self;
+        }
         let memory = &mut self.hardware.memory;
-        let half = memory.usable_bytes.map_or(0, |bytes| bytes.get() / 2);
-        // zram counts for two thirds of its size.
-        memory.zram_bytes = Some(memory.zram_bytes.unwrap_or(0).max(half / 2 * 3));
+        memory.zram_bytes = memory.usable_bytes.map(|bytes| advised_zram(bytes.get()));
         self.name += " + zram";
         self
     }
@@ -188,7 +183,7 @@ pub fn run(graph: &Graph, hosts: &[Host], wish: &Wish) -> Result<Simulated> {
             add(name, Settings::new(jobs, cores));
         }
         if wish.is_guarded {
-            add("guarded", guarded(&machine));
+            add("guarded", guarded(host, &machine)?);
         }
         if let Some(best) = best {
             add("best", best.settings);
@@ -197,12 +192,14 @@ pub fn run(graph: &Graph, hosts: &[Host], wish: &Wish) -> Result<Simulated> {
     Ok(Simulated { version: Version, derivations, rows })
 }
 
-/// As many jobs as CPUs, which a guard makes safe.
-fn guarded(machine: &Machine) -> Settings {
-    let cpus = machine.cpus();
-    let fits = |cores: &u32| f64::from(*cores) * GUARDED_CORE_GIB <= machine.memory_gib;
-    let cores = (1..=cpus).rev().find(fits).unwrap_or(1);
-    Settings { gate_gib: Some(GUARDED * machine.memory_gib), ..Settings::new(cpus, cores) }
+/// What `profile --guarded` plans, under a guard that knows every peak.
+fn guarded(host: &Host, machine: &Machine) -> Result<Settings> {
+    let budget = budget(&host.hardware, Workload::General, None);
+    let known = budget.whole_cpus().zip(budget.available_bytes());
+    let Some((cpus, available)) = known else { bail!("{}: too little is known of it", host.name) };
+    let Sizes { jobs, cores } = guarded::sizes(cpus, available, None);
+    let guard = Guard { memory_gib: machine.memory_gib, doubt: 0.0 };
+    Ok(Settings { guard: Some(guard), ..Settings::new(jobs, cores) })
 }
 
 /// Jobs and cores of a configuration on a machine.
@@ -335,6 +332,6 @@ mod tests {
             assert!(Host::read(bad).is_err(), "{bad}");
         }
         let host = Host::read("4/8").expect("a machine").with_zram();
-        assert_eq!(host.hardware.memory.zram_bytes, Some(6 << 30), "adds 4 GiB");
+        assert_eq!(host.hardware.memory.zram_bytes, Some(12 << 30), "adds 8 GiB");
     }
 }

@@ -95,7 +95,7 @@ fn names(folder: &Path) -> io::Result<BTreeSet<OsString>> {
 }
 
 /// Remove whatever is there, read-only folders too. Links are removed, not followed.
-fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -114,7 +114,7 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Copy a folder of plain files, folders and links.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use detect::arguments::Common;
+use detect::report::Hint;
 use detect::stage;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
@@ -81,7 +82,8 @@ impl Command {
         let text = if self.json { stage::text(&found)? } else { found.table() };
         stage::write_human(&text, &self.common)?;
         if found.caches.iter().all(|cache| cache.state == State::Dead) {
-            bail!("none of {} caches is alive", found.caches.len());
+            let error = anyhow!("none of {} caches is alive", found.caches.len());
+            return Err(error.context(Hint::new("caches verify says what is wrong with each")));
         }
         Ok(())
     }

@@ -61,13 +61,30 @@ impl Common {
 /// The command line, or why it is none. Help and version are printed here, and
 /// end the program.
 pub fn parse<C: CommandFactory + FromArgMatches>() -> Result<C> {
-    let mut command = C::command();
+    let mut command = with_examples(C::command());
     let found = command.try_get_matches_from_mut(std::env::args_os());
     match found.and_then(|matches| C::from_arg_matches(&matches)) {
         Ok(cli) => Ok(cli),
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => Err(usage(&error.render().to_string(), &mut command)),
     }
+}
+
+/// A tool whose commands show, of the tool's examples, those that are of them.
+pub fn with_examples(tool: clap::Command) -> clap::Command {
+    let all = tool.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let start = format!("  {} ", tool.get_name());
+    tool.mut_subcommands(|command| {
+        let is_of_it = |line: &&str| {
+            let word = line.strip_prefix(&start).and_then(|rest| rest.split_whitespace().next());
+            word == Some(command.get_name())
+        };
+        let own: Vec<&str> = all.lines().filter(is_of_it).collect();
+        if own.is_empty() || command.get_after_help().is_some() {
+            return command;
+        }
+        command.after_help(format!("Examples:\n{}", own.join("\n")))
+    })
 }
 
 /// An error in our own form, from clap's: a paragraph that says what is wrong,

@@ -194,7 +194,8 @@ fn filesystem(place: &Place) -> &str {
     place.filesystem.as_deref().unwrap_or("an unknown file system")
 }
 
-fn media(media: Media) -> &'static str {
+/// A medium in a few words.
+pub fn media(media: Media) -> &'static str {
     match media {
         Media::Network => "another machine",
         Media::Hdd => "a spinning disk",
@@ -217,6 +218,19 @@ pub fn count(number: u32, noun: &str) -> String {
     }
 }
 
+/// A number with a comma before every three digits.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A size in the unit people think in, to one decimal.
 pub fn size(bytes: u64) -> String {
     const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
@@ -236,6 +250,12 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use std::num::{NonZeroU32, NonZeroU64};
+
+    #[test]
+    fn numbers_are_grouped() {
+        let all = [0, 999, 1000, 16_115_695].map(super::number);
+        assert_eq!(all, ["0", "999", "1,000", "16,115,695"]);
+    }
 
     use crate::hardware::{Hardware, Place};
     use crate::number::Cpus;

@@ -51,8 +51,29 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
             anyhow::Error::new(error).context("ends in the middle (was the previous stage killed?)")
         }
         serde_json::error::Category::Syntax => anyhow::Error::new(error).context("not JSON"),
-        _ => anyhow::Error::new(error),
+        _ => {
+            let error = anyhow::Error::new(error);
+            match taken_for_another(text, &tool()) {
+                Some(hint) => error.context(Hint::new(hint)),
+                None => error,
+            }
+        }
     })
+}
+
+/// What to do where a tool got the document that another one reads.
+fn taken_for_another(text: &[u8], tool: &str) -> Option<&'static str> {
+    let document: serde_json::Value = serde_json::from_slice(text).ok()?;
+    let has = |field| document.get(field).is_some();
+    match tool {
+        "profile" if has("hardware") && has("settings") => {
+            Some("it is a plan already: profile reads what detect prints")
+        }
+        "storage" | "caches" | "nix-conf-write" if has("cpu") && has("memory") => {
+            Some("it is what detect prints: pass it through profile first")
+        }
+        _ => None,
+    }
 }
 
 fn read_bounded(source: impl Read) -> Result<Vec<u8>> {

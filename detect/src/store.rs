@@ -7,6 +7,9 @@
 //! fixed number of steps is spent and the rest is unknown.
 
 use rusqlite::{Connection, Result, Row};
+use serde_json::Value;
+
+use crate::hardware::Nix;
 
 /// Steps spent on closures: some seconds.
 const MOST_STEPS: usize = 400_000_000;
@@ -24,6 +27,18 @@ impl Default for Keep {
     /// What Nix does unless it is told otherwise.
     fn default() -> Self {
         Self { derivations: true, outputs: false }
+    }
+}
+
+impl Keep {
+    /// What this Nix is set to keep.
+    pub fn set(nix: Option<&Nix>) -> Self {
+        let set = |name: &str| nix.and_then(|nix| nix.settings.get(name)).and_then(Value::as_bool);
+        let Self { derivations, outputs } = Self::default();
+        Self {
+            derivations: set("keep-derivations").unwrap_or(derivations),
+            outputs: set("keep-outputs").unwrap_or(outputs),
+        }
     }
 }
 
@@ -137,8 +152,11 @@ impl Graph {
         let mut kept = Vec::new();
         if keep.derivations {
             // An output may have several; the one that it names keeps it.
-            let outputs = "select p.id, d.id from ValidPaths p join ValidPaths d on d.path = p.deriver \
-                           join DerivationOutputs o on o.drv = d.id and o.path = p.path";
+            // From the few derivations that are there, in this order: most paths name one
+            // that is not.
+            let outputs = "select p.id, d.id from DerivationOutputs o \
+                           cross join ValidPaths p on p.path = o.path \
+                           cross join ValidPaths d on d.id = o.drv where p.deriver = d.path";
             kept.extend(edges(connection, &ids, outputs)?);
         }
         if keep.outputs {
@@ -190,6 +208,16 @@ impl Graph {
             weighed.roots[at].closure = self.closure(roots[at], at, &mut seen, &mut steps);
         }
         weighed
+    }
+
+    /// What roots keep, and what none of them does.
+    pub fn divide(&self, roots: &[u32]) -> (Weight, Weight) {
+        let (mut live, mut dead) = (Weight::default(), Weight::default());
+        for (keeper, size) in self.keepers(roots).into_iter().zip(&self.sizes) {
+            let part = if keeper == Keeper::None { &mut dead } else { &mut live };
+            part.add(*size);
+        }
+        (live, dead)
     }
 
     /// Who keeps each path. Nobody's becomes one's, and one's several's, and
@@ -300,6 +328,7 @@ mod tests {
             [rooted(weight(3, 13), weight(1, 1)), rooted(weight(3, 14), weight(1, 2))]
         );
         assert_eq!((live, dead), (weight(4, 15), weight(2, 16)));
+        assert_eq!(graph.divide(&[b, a]), (live, dead));
         // A root below another is its own no more than the other's.
         let c = find("c").expect("valid");
         let below = graph.weigh(&[a, c]);

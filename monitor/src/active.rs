@@ -50,6 +50,9 @@ pub struct Build {
     pub started_unix_seconds: Option<f64>,
     /// How long it has been running.
     pub running_seconds: Option<f64>,
+    /// How long it will take in all: the median of what the last builds of the same
+    /// package took, by the history; `null` where that has none.
+    pub expected_seconds: Option<f64>,
     /// The Nix process that runs it: a connection's of nix-daemon, or the command
     /// itself.
     pub worker: u32,

@@ -6,18 +6,25 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use detect::arguments::Common;
+use detect::hardware::Note;
+use detect::report::reason;
 use detect::stage;
 
 use crate::active::{self, table::table};
+use crate::estimate::Estimates;
+use crate::history::Place;
 use crate::watch::watch;
 use crate::{builds, costs, guard, ingest, listen, metrics, report, run, snapshot, status, trace};
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
   monitor                            what Nix is set to, has done and is doing
+  monitor status --plan plan.json    the same, and where it is set otherwise
   monitor run -- nix build nixpkgs#hello   build, watch, and remember it
   monitor ingest build.jsonl         what a recorded stream of events says happened
-  monitor --plan plan.json           the same, and where it is set otherwise
   monitor active                     who builds what since when
   monitor active --watch             the same again and again
   monitor builds --since 7d --slowest
@@ -96,17 +103,29 @@ pub struct Active {
 
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
+    pub place: Place,
+
+    #[expect(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
     pub common: Common,
 }
 
 impl Active {
     fn run(self) -> Result<()> {
-        if self.watch {
-            self.common.apply_color();
-            return watch(Duration::from_secs(1), self.json, &self.common);
-        }
-        let active = active::active();
         self.common.apply_color();
+        // Without what was, there is still what is.
+        let (mut estimates, why) = match Estimates::open(&self.place) {
+            Ok(estimates) => (estimates, None),
+            Err(error) => (Estimates::default(), Some(reason(&error))),
+        };
+        let why = why.map(|why| Note::info("estimates-missing", why));
+        if self.watch {
+            self.common.tell(why.as_slice());
+            return watch(EVERY, self.json, estimates, &self.common);
+        }
+        let mut active = active::active();
+        estimates.tell(&mut active);
+        active.notes.extend(why);
         self.common.tell(&active.notes);
         if self.json {
             return stage::write(&active, &self.common);

@@ -14,16 +14,25 @@ use detect::report::Usage;
 
 pub mod decide;
 #[cfg(target_os = "linux")]
+mod known;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 pub mod memory;
+#[cfg(target_os = "linux")]
+mod notify;
 pub mod predict;
 #[cfg(target_os = "linux")]
+mod pressure;
+#[cfg(target_os = "linux")]
 mod record;
+#[cfg(target_os = "linux")]
+mod rhythm;
 #[cfg(target_os = "linux")]
 pub mod stop;
 #[cfg(target_os = "linux")]
 mod supervise;
+pub mod told;
 #[cfg(target_os = "linux")]
 mod worker;
 
@@ -77,11 +86,6 @@ impl Options {
         return linux::run(self);
         #[cfg(not(target_os = "linux"))]
         anyhow::bail!("guard: only Linux lets builds be stopped and told apart");
-    }
-
-    /// What predictions together may take: a little less than what freezes.
-    pub fn admit(&self) -> f64 {
-        self.high - 0.05
     }
 
     /// The same for the worker.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -15,9 +15,13 @@ use detect::arguments::Common;
 use detect::report::{say, tool};
 use detect::stage;
 use rustix::fs::FileType;
+use sha2::{Digest, Sha256};
 
-use crate::event::each;
+use crate::event::{Line, each};
+use crate::history::History;
+use crate::history::run::Run;
 use crate::recorded::Recorded;
+use crate::snapshot::now;
 use crate::stream::Stream;
 use times::Times;
 
@@ -34,6 +38,10 @@ pub struct Command {
     #[expect(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub timing: Timing,
+
+    /// Remember it in the history FILE: a recorded file once, however often it is read
+    #[arg(long = "db", value_name = "FILE")]
+    pub history: Option<PathBuf>,
 
     /// Print JSON instead of a table
     #[arg(long)]
@@ -57,7 +65,28 @@ impl Command {
     /// Read, and say what happened.
     pub fn run(self) -> Result<()> {
         self.common.apply_color();
-        let recorded = self.timing.read(&self.input, &self.common)?;
+        let digest = self.history.is_some().then(Sha256::new);
+        let Heard { recorded, started, ended, digest } =
+            self.timing.read(&self.input, digest, &self.common)?;
+        let recorded = match &self.history {
+            None => recorded,
+            Some(history) => {
+                let input = self.input.display().to_string();
+                let run = Run {
+                    started,
+                    ended,
+                    command: vec![tool(), "ingest".to_owned(), input],
+                    exit_code: None,
+                    nix_version: None,
+                    jobs: None,
+                    cores: None,
+                    digest,
+                    recorded,
+                };
+                History::open(history)?.record(&run)?;
+                run.recorded
+            }
+        };
         if self.json {
             return stage::write(&recorded, &self.common);
         }
@@ -65,47 +94,97 @@ impl Command {
     }
 }
 
+/// What was read.
+pub struct Heard {
+    /// What it says happened.
+    pub recorded: Recorded,
+    /// When it began, in seconds since 1970: of a file, which was last written to when
+    /// it ended, that less its times.
+    pub started: f64,
+    /// When it ended.
+    pub ended: f64,
+    /// Of a file, where that is asked for. What comes through a pipe is taken for what
+    /// happens now, and is never the same twice.
+    pub digest: Option<String>,
+}
+
 impl Timing {
     /// What a file, or stdin, says happened.
-    pub fn read(&self, input: &Path, common: &Common) -> Result<Recorded> {
+    pub fn read(&self, input: &Path, digest: Option<Sha256>, common: &Common) -> Result<Heard> {
+        let times = self.times.as_deref();
         if input == Path::new("-") {
-            let stdin = io::stdin().lock();
-            let kind = rustix::fs::fstat(stdin.as_fd()).map(|found| found.st_mode);
-            let is_live =
-                kind.is_ok_and(|mode| FileType::from_raw_mode(mode) != FileType::RegularFile);
-            let mut times = self.times.as_deref().map(Times::open).transpose()?;
-            let began = Instant::now();
-            return read(stdin, common, || match &mut times {
+            let mut stdin = io::stdin().lock();
+            let found = rustix::fs::fstat(stdin.as_fd());
+            let is_file =
+                found.as_ref().is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file());
+            let times = times.map(Times::open).transpose()?;
+            if is_file {
+                let file = File::from(stdin.as_fd().try_clone_to_owned()?);
+                return from_file(&file, &mut stdin, times, digest, common).context("stdin");
+            }
+            let (started, began) = (now(), Instant::now());
+            let mut times = times;
+            let (recorded, _) = read(stdin, None, common, || match &mut times {
                 Some(times) => times.next(),
-                None => is_live.then(|| began.elapsed().as_secs_f64()),
+                None => Some(began.elapsed().as_secs_f64()),
             })
-            .context("stdin");
+            .context("stdin")?;
+            return Ok(Heard { recorded, started, ended: now(), digest: None });
         }
-        let file = File::open(input).with_context(|| input.display().to_string())?;
+        let name = || input.display().to_string();
+        let file = File::open(input).with_context(name)?;
         let beside = input.with_extension("times");
-        let mut times = match &self.times {
+        let times = match times {
             Some(times) => Some(Times::open(times)?),
             None if beside != input && beside.is_file() => Some(Times::open(&beside)?),
             None => None,
         };
-        read(BufReader::with_capacity(BUFFER_BYTES, file), common, || times.as_mut()?.next())
-            .with_context(|| input.display().to_string())
+        let text = &mut BufReader::with_capacity(BUFFER_BYTES, &file);
+        from_file(&file, text, times, digest, common).with_context(name)
     }
 }
 
-/// What a stream says happened, whose lines come when `clock` says.
+/// What a file says happened.
+fn from_file(
+    file: &File,
+    text: &mut impl BufRead,
+    mut times: Option<Times>,
+    mut digest: Option<Sha256>,
+    common: &Common,
+) -> Result<Heard> {
+    let written = file.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (recorded, last) = read(text, digest.as_mut(), common, || times.as_mut()?.next())?;
+    let ended = written.as_secs_f64();
+    let digest = digest.map(|digest| {
+        digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    });
+    Ok(Heard { recorded, started: ended - last, ended, digest })
+}
+
+/// What a stream says happened, whose lines come when `clock` says; and when the last
+/// one came.
 fn read(
     text: impl BufRead,
+    mut digest: Option<&mut Sha256>,
     common: &Common,
     mut clock: impl FnMut() -> Option<f64>,
-) -> Result<Recorded> {
+) -> Result<(Recorded, f64)> {
     let mut stream = Stream::default();
+    let mut last = 0.0_f64;
     each(text, |line| {
-        stream.line(line, clock(), &mut |_| {});
+        let at = clock();
+        last = last.max(at.unwrap_or(0.0));
+        if let Some(digest) = &mut digest {
+            if let Line::Whole(text) = &line {
+                digest.update(text);
+            }
+            digest.update(at.unwrap_or(-1.0).to_le_bytes());
+        }
+        stream.line(line, at, &mut |_| {});
         Ok(())
     })?;
     warn_of_left_out(&stream, common);
-    Ok(stream.finish())
+    Ok((stream.finish(), last))
 }
 
 /// Say that a stream had more than is kept.

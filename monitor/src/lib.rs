@@ -12,6 +12,7 @@ pub mod active;
 pub mod builds;
 pub mod cli;
 pub mod costs;
+pub mod estimate;
 pub mod event;
 pub mod guard;
 pub mod history;

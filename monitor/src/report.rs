@@ -9,11 +9,12 @@ use detect::number::Version;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::guard::told::Guarded;
 use crate::history::attempt::Attempt;
 use crate::recorded::Recorded;
 use crate::remembered::Remembered;
 use crate::status::Figure;
-use crate::store::{Amount, Origin};
+use crate::store::{Amount, Kept, Origin};
 
 pub mod axis;
 mod bands;
@@ -50,10 +51,14 @@ pub struct Report {
     pub caches: Figure<BTreeMap<String, Remembered>>,
     /// What the store holds, by origin.
     pub store: Figure<BTreeMap<Origin, Amount>>,
+    /// How much of it is kept, and how much a collection of garbage would free.
+    pub kept: Figure<Kept>,
     /// Packages that take longest to build, by their median.
     pub slowest: Figure<Vec<Package>>,
     /// Packages that take most memory to build, by the most they took.
     pub hungriest: Figure<Vec<Package>>,
+    /// What `monitor guard` has done since the machine started.
+    pub guard: Figure<Guarded>,
     /// What was built and fetched when, in the last recorded use of Nix.
     pub last_run: Figure<LastRun>,
 }

@@ -21,6 +21,7 @@ use clap::Args;
 use detect::arguments::Common;
 use detect::report::{reason, say, tool};
 
+use crate::estimate::Estimates;
 use crate::event::{Line, each};
 use crate::history::run::Run;
 use crate::history::{History, Place};
@@ -77,7 +78,8 @@ impl Command {
         let (child, stderr) = Child::start(&command)?;
         let watched = (!self.no_history).then(|| (Settings::ask(), Sampler::start(SAMPLE_EVERY)));
         let logs = program::shows_logs(&self.command);
-        let screen = Screen::new(logs, self.quiet);
+        let estimates = Estimates::open(&self.place).unwrap_or_default();
+        let screen = Screen::new(logs, self.quiet, estimates);
         let (status, mut recorded) = watch(&child, stderr, screen, began)?;
         if let Some((settings, sampler)) = watched {
             let settings = settings.hear(&self.command);
@@ -94,6 +96,7 @@ impl Command {
                 jobs: settings.jobs,
                 cores: settings.cores,
                 recorded,
+                digest: None,
             };
             let kept = self.place.find().and_then(|file| History::open(&file)?.record(&run));
             if let Err(error) = kept {

@@ -126,6 +126,7 @@ mod tests {
             source: Source::OpenFiles,
             started_unix_seconds: None,
             running_seconds: None,
+            expected_seconds: None,
             worker: 1,
             client: None,
             user: None,

@@ -20,11 +20,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::active::{self, Build};
+use crate::estimate::expected;
+use crate::guard::told::{Guarded, guarded};
 use crate::history::Place;
 use crate::history::attempt::{Attempt, Filter, attempts};
+use crate::history::reader::Reader;
 use crate::remembered::{self, Remembered};
 use crate::snapshot::{now, past};
-use crate::store::{self, Store};
+use crate::store::{self, Kept, Store, kept};
 
 pub mod drift;
 mod screen;
@@ -42,6 +45,11 @@ pub struct Command {
     /// A plan: say where this machine's Nix is set otherwise
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+
+    /// Say also how much of the store is garbage: follows every reference in it, which
+    /// for 100,000 paths takes longer than all the rest
+    #[arg(long)]
+    pub garbage: bool,
 
     /// Print JSON instead of a screen
     #[arg(long)]
@@ -66,6 +74,8 @@ pub struct Status {
     pub nix: Figure<Settings>,
     /// What the store holds, where it is from, and how much caches have spared.
     pub store: Figure<Store>,
+    /// How much of it is kept, and how much a collection of garbage would free.
+    pub kept: Figure<Kept>,
     /// What caches had and had not when Nix asked them, by their addresses: of
     /// this user, and of root, for whom a daemon asks.
     pub caches: Vec<Figure<BTreeMap<String, Remembered>>>,
@@ -73,6 +83,8 @@ pub struct Status {
     pub active: Figure<Vec<Build>>,
     /// The last builds.
     pub recent: Figure<Vec<Attempt>>,
+    /// What `monitor guard` has done.
+    pub guard: Figure<Guarded>,
 }
 
 /// What was found, or why not.
@@ -122,7 +134,7 @@ impl Command {
         self.common.apply_color();
         let plan = self.plan.as_deref().map(|file| stage::read(Some(file))).transpose()?;
         let now = now();
-        let status = look(plan.as_ref(), &self.place, now);
+        let status = look(plan.as_ref(), &self.place, self.garbage, now);
         if self.json {
             return stage::write(&status, &self.common);
         }
@@ -130,8 +142,8 @@ impl Command {
     }
 }
 
-/// Look at everything.
-pub fn look(plan: Option<&Plan>, place: &Place, now: f64) -> Status {
+/// Look at everything; at what is garbage only when that is wanted.
+pub fn look(plan: Option<&Plan>, place: &Place, garbage: bool, now: f64) -> Status {
     let root = Root::live();
     // Nix takes longest to answer.
     let asked = nix::ask(&root);
@@ -140,13 +152,19 @@ pub fn look(plan: Option<&Plan>, place: &Place, now: f64) -> Status {
     let found = store::look(&database, now as i64);
     let store = Figure::new(database.display().to_string(), found);
     let caches = remembered::folders().iter().map(|folder| cache(folder)).collect();
-    let active = active();
-    let recent = recent(place);
+    let past = past(place);
+    let active = active(past.as_ref().ok());
+    let recent = recent(past);
     let mut notes = Vec::new();
     let (found, _) = nix::nix(&root, asked, &mut notes);
+    let kept = if garbage {
+        Figure::new(database.display().to_string(), kept::look(&database, found.as_ref()))
+    } else {
+        Figure::missing("how much is garbage", "monitor status --garbage says")
+    };
     let nix =
         settings(found, plan, &notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>());
-    Status { version: Version, nix, store, caches, active, recent }
+    Status { version: Version, nix, store, kept, caches, active, recent, guard: guarded() }
 }
 
 fn settings(nix: Option<Nix>, plan: Option<&Plan>, notes: &[&str]) -> Figure<Settings> {
@@ -171,8 +189,12 @@ fn cache(folder: &Path) -> Figure<BTreeMap<String, Remembered>> {
     }
 }
 
-fn active() -> Figure<Vec<Build>> {
-    let active = active::active();
+fn active(past: Option<&Reader>) -> Figure<Vec<Build>> {
+    let mut active = active::active();
+    for build in &mut active.builds {
+        let drv = build.drv.as_deref().unwrap_or_default();
+        build.expected_seconds = past.and_then(|past| expected(past, drv, &build.name));
+    }
     let notes: Vec<String> = active.notes.into_iter().map(|note| note.text).collect();
     Figure {
         source: "/proc".to_owned(),
@@ -181,9 +203,9 @@ fn active() -> Figure<Vec<Build>> {
     }
 }
 
-fn recent(place: &Place) -> Figure<Vec<Attempt>> {
+fn recent(past: Result<Reader>) -> Figure<Vec<Attempt>> {
     let filter = Filter { most: RECENT, ..Filter::default() };
-    match past(place) {
+    match past {
         Ok(past) => {
             let found = past.ask(|connection| attempts(connection, &filter));
             Figure::new(past.source(), found)

@@ -17,8 +17,10 @@ use rusqlite::{Connection, Row};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use kept::Kept;
 pub use origin::Origin;
 
+pub mod kept;
 mod origin;
 pub(crate) mod rate;
 #[cfg(test)]

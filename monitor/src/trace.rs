@@ -40,7 +40,7 @@ pub struct Command {
 impl Command {
     /// Read, and draw.
     pub fn run(self) -> Result<()> {
-        let recorded = self.timing.read(&self.input, &self.common)?;
+        let recorded = self.timing.read(&self.input, None, &self.common)?.recorded;
         let began = recorded.builds.iter().map(|build| build.started_seconds);
         let mut began = began.chain(recorded.substitutions.iter().map(|path| path.started_seconds));
         if began.any(|at| at.is_none()) {

@@ -11,7 +11,7 @@ use detect::number::Cpus;
 
 use crate::costs::Measured;
 use crate::plan::Workload;
-use crate::sizing::{POLICY, Rule, Sizes, is_backed, sizes};
+use crate::sizing::{POLICY, Rule, Sizes, added_by_zram, is_backed, sizes};
 
 /// What builds may use.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Budget {
     pub tmpfs_bytes: Option<u64>,
     /// What recorded builds make of it, in place of a rule.
     pub measured: Option<Measured>,
+    /// What a guard that keeps builds within memory allows, in place of both.
+    pub guarded: Option<Sizes>,
 }
 
 /// Memory that builds leave to others.
@@ -60,6 +62,7 @@ pub fn budget(hardware: &Hardware, workload: Workload, reserve: Option<u64>) -> 
             .map(|bytes| asked.unwrap_or_else(|| customary(hardware, workload, bytes))),
         tmpfs_bytes: tmpfs(hardware),
         measured: None,
+        guarded: None,
     }
 }
 
@@ -98,7 +101,8 @@ impl Budget {
         let rule = Rule::of(self.workload, self.memory_bytes?, self.swap_bytes.unwrap_or(0));
         let backing = self.backing_bytes();
         let sizes = sizes(rule, self.whole_cpus()?, self.available_bytes()?, backing);
-        Some((rule, self.measured.as_ref().map_or(sizes, |measured| measured.sizes)))
+        let measured = self.measured.as_ref().map(|measured| measured.sizes);
+        Some((rule, self.guarded.or(measured).unwrap_or(sizes)))
     }
 }
 
@@ -156,16 +160,14 @@ fn is_limited(hardware: &Hardware) -> bool {
     }
 }
 
-/// zram counts for what it adds: at the usual three to one, a page swapped out
-/// still takes a third of one.
+/// zram counts for what it adds.
 fn swap(hardware: &Hardware) -> Option<u64> {
     let memory = &hardware.memory;
     if memory.swap_bytes.is_none() && memory.zram_bytes.is_none() {
         return None;
     }
-    let zram = u128::from(memory.zram_bytes.unwrap_or(0)) * 2 / 3;
-    let swap = u128::from(memory.swap_bytes.unwrap_or(0)) + zram;
-    Some(u64::try_from(swap).unwrap_or(u64::MAX))
+    let zram = added_by_zram(memory.zram_bytes.unwrap_or(0));
+    Some(memory.swap_bytes.unwrap_or(0).saturating_add(zram))
 }
 
 /// What the rest of a machine like this needs.

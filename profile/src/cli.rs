@@ -23,7 +23,8 @@ Examples:
   profile --for-nix 2.8 machine.json    for another machine's Nix
   profile --workload ci --reserve-memory 2G machine.json
   profile --optimize ffmpeg,zstd machine.json
-  profile --costs costs.json machine.json    by what builds have cost before";
+  profile --costs costs.json machine.json    by what builds have cost before
+  detect | profile --guarded            bold, for machines where monitor guard runs";
 
 const WRITE_EXAMPLES: &str = "\
 Examples:
@@ -36,6 +37,7 @@ Examples:
   sudo nix-conf-write --rollback
   nix-conf-write plan.json --as nixos -o nixpace.nix
   nix-conf-write --as machines big=big.json nix@small=small.json
+  nix-fast-build $(nix-conf-write plan.json --as flags)
 
 --apply writes nixpace.conf beside nix.conf, and a line at the end of nix.conf
 (with Determinate Nix, of nix.custom.conf) that includes it, once the Nix that is
@@ -83,6 +85,11 @@ pub struct ProfileCli {
     #[arg(long, value_name = "FILE")]
     pub costs: Option<PathBuf>,
 
+    /// Plan for `monitor guard`, which lets builds begin as their memory fits: as many
+    /// jobs as CPUs, with nearly all cores, and the service itself
+    #[arg(long)]
+    pub guarded: bool,
+
     /// Print a table for people instead: each setting, the default it replaces, and why
     #[arg(long)]
     pub explain: bool,
@@ -114,6 +121,7 @@ impl ProfileCli {
             reserve_memory: self.reserve_memory,
             optimize,
             costs,
+            guarded: self.guarded,
         })
     }
 }

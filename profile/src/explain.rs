@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::Style;
+use rustix::termios::tcgetwinsize;
 
 use crate::catalogue;
 use crate::left::{Left, Place, left};
@@ -22,10 +23,12 @@ const GAP: usize = 2;
 /// A name, two cells beside it, and a reason.
 type Row = [String; 4];
 
-/// Columns of the terminal, as the shell says; 100 when it does not.
+/// Columns of the terminal, as its user or it says; 100 where there is none.
 pub fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok();
-    let columns = columns.and_then(|columns| columns.parse().ok());
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    // A terminal that knows no size says 0.
+    let columns = asked.or_else(terminal).filter(|&columns| columns > 0);
     columns.unwrap_or(100).clamp(40, 200)
 }
 
@@ -202,15 +205,16 @@ mod tests {
         let text = anstream::adapter::strip_str(&text).to_string();
         let expected = "\
 setting   value  default  why
-cores     4      0        16 GiB less 3 GiB for a desktop leaves 13 GiB, and 8
-                          GiB of swap take the peaks: a core for every 3 GiB, up
-                          to 8 CPUs
-max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
-                          serial; at least 2, so that no download waits for a
-                          build, and at most 16 or what memory and swap carry
+cores     5      0        16 GiB less 3 GiB for a desktop leaves 13 GiB, and 8
+                          GiB of swap take the peaks: a core for every 2.5 GiB,
+                          up to 8 CPUs
+max-jobs  3      1        one for every 8 GiB of memory and swap, which the
+                          largest links take, but no more than one for every 2
+                          of 8 CPUs, since much of a build is serial, and one
+                          for downloads; 2 to 32 in any case
 ";
         assert!(text.contains(expected), "{text}");
-        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-1\n"), "{text}");
+        assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-2\n"), "{text}");
     }
 
     #[test]
@@ -236,8 +240,8 @@ max-jobs  4      1        one for every 2 of 8 CPUs, since much of a build is
         nix.settings.insert("cores".to_owned(), serde_json::json!(2));
         plan.hardware.nix = Some(nix);
         let text = anstream::adapter::strip_str(&changes(&plan, 100)).to_string();
-        assert!(text.contains("\ncores     2 → 4      16 GiB less"), "{text}");
-        assert!(text.contains("\nmax-jobs  1 → 4      one for every"), "not set: the default");
+        assert!(text.contains("\ncores     2 → 5      16 GiB less"), "{text}");
+        assert!(text.contains("\nmax-jobs  1 → 3      one for every"), "not set: the default");
     }
 
     #[test]

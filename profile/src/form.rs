@@ -7,7 +7,7 @@ use detect::release::Release;
 
 use crate::catalogue;
 use crate::plan::{Plan, Setting, Tier};
-use crate::{conf, github, module, refuse, systemd, trust};
+use crate::{conf, evaluation, github, module, refuse, systemd, trust};
 
 /// One of them.
 pub(crate) type Named<'a> = (&'a str, &'a Setting);
@@ -31,6 +31,10 @@ pub enum Form {
     Systemd,
     /// An /etc/nix/machines, from the plans of the hosts to build on
     Machines,
+    /// The flags of nix-fast-build: evaluators and builds that fit into memory together
+    Flags,
+    /// The flags of nix-eval-jobs, without builds beside it
+    EvalFlags,
 }
 
 /// Write a plan as text; an error if any of it must not be written, whether or
@@ -48,6 +52,8 @@ pub fn render(plan: &Plan, form: Form) -> Result<String> {
         Form::Env => conf::bare(&settings),
         Form::Github => github::block(&conf::bare(&settings)),
         Form::Systemd => systemd::drop_in(&header(plan, release, " --as systemd"), plan),
+        Form::Flags => evaluation::fast_build(plan),
+        Form::EvalFlags => evaluation::eval_jobs(plan),
         Form::Machines => bail!("the list of machines takes the plan of each host"),
     })
 }
@@ -92,7 +98,7 @@ fn says(plan: &Plan, form: Form, name: &str) -> bool {
         Form::Nixos => platform != Some("darwin"),
         Form::Darwin => platform != Some("linux"),
         Form::Env | Form::Github => !is_untrusted(plan) || trust::anyone_may_set(own),
-        Form::Systemd | Form::Machines => false,
+        Form::Systemd | Form::Machines | Form::Flags | Form::EvalFlags => false,
     }
 }
 
@@ -141,6 +147,7 @@ pub fn notes(plan: &Plan, form: Form) -> Vec<Note> {
                 notes.push(Note::info("not-systemd", text));
             }
         }
+        Form::Flags | Form::EvalFlags => notes = evaluation::notes(plan, form == Form::Flags),
         _ => (),
     }
     notes

@@ -17,9 +17,11 @@ pub mod cli;
 mod conf;
 pub mod costs;
 mod decide;
+mod evaluation;
 pub mod explain;
 pub mod form;
 mod github;
+pub mod guarded;
 pub mod install;
 pub mod left;
 pub mod machines;
@@ -59,6 +61,8 @@ pub struct Options {
     pub optimize: Option<Packages>,
     /// What builds have cost before, to plan by instead of assumptions.
     pub costs: Option<Costs>,
+    /// Whether `monitor guard` is to keep builds within memory.
+    pub guarded: bool,
 }
 
 /// Decide what follows from a machine.
@@ -68,6 +72,9 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
     let mut budget = budget::budget(&hardware, options.workload, options.reserve_memory);
     if let Some(costs) = &options.costs {
         notes.push(costs::plan(costs, &hardware, &mut budget)?);
+    }
+    if options.guarded {
+        notes.push(guarded::plan(&hardware, &mut budget));
     }
     let case =
         decide::Case { hardware: &hardware, workload: options.workload, budget: &budget, release };

@@ -122,7 +122,7 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The rule's name and version, e.g. `memory-bound-1`; `null` when no rule
+    /// The rule's name and version, e.g. `memory-bound-2`; `null` when no rule
     /// could be applied.
     pub policy: Option<String>,
     /// CPUs that builds may use, rounded up.

@@ -6,6 +6,7 @@ use detect::human::{count, size};
 
 use crate::budget::Budget;
 use crate::costs::{self, Measured};
+use crate::guarded;
 use crate::plan::Rule as PlanRule;
 use crate::sizing::{POLICY, Rule, Sizes};
 
@@ -20,9 +21,10 @@ pub(crate) fn rule(budget: &Budget) -> PlanRule {
         None => format!("no rule: {} unknown", missing(budget)),
     };
     PlanRule {
-        policy: decided.map(|(rule, _)| match budget.measured {
-            Some(_) => costs::policy(),
-            None => rule.name(),
+        policy: decided.map(|(rule, _)| match (budget.guarded, &budget.measured) {
+            (Some(_), _) => guarded::policy(),
+            (None, Some(_)) => costs::policy(),
+            (None, None) => rule.name(),
         }),
         cpus: budget.whole_cpus().map(NonZeroU32::get),
         memory_bytes: budget.memory_bytes,
@@ -53,6 +55,11 @@ pub(crate) struct Reasons {
 
 /// Why so many jobs of so many cores.
 pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
+    if let Some(sizes) = budget.guarded {
+        let cpus = budget.whole_cpus().map_or(0, NonZeroU32::get);
+        let (jobs, cores) = guarded::reasons(&left(budget), cpus, sizes);
+        return Reasons { jobs, cores };
+    }
     if let Some(measured) = &budget.measured {
         return recorded(budget, measured, rule);
     }
@@ -70,8 +77,10 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
     match rule {
         Rule::SwapBacked => Reasons {
             jobs: format!(
-                "one for every {} of {}, since much of a build is serial; at least {}, so that \
-                 no download waits for a build, and at most {} or what memory and swap carry",
+                "one for every {} of memory and swap, which the largest links take, but no more \
+                 than one for every {} of {}, since much of a build is serial, and one for \
+                 downloads; {} to {} in any case",
+                size(POLICY.backed_job_bytes),
                 POLICY.cpus_per_job,
                 count(cpus, "CPU"),
                 POLICY.least_jobs,
@@ -79,7 +88,7 @@ pub(crate) fn reasons(budget: &Budget, rule: Rule, sizes: Sizes) -> Reasons {
             ),
             cores: format!(
                 "{left}, and {swap}: a core for every {} GiB, up to {}",
-                POLICY.backed_core_gib,
+                POLICY.core_gib,
                 count(cpus, "CPU")
             ),
         },

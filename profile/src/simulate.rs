@@ -15,12 +15,14 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 pub mod fleet;
 pub mod graph;
+pub mod guard;
 pub mod machine;
 pub mod search;
 #[cfg(test)]
 mod tests;
 
 use graph::{Derivation, Graph, Phase};
+use guard::{Guard, Need};
 use machine::Machine;
 
 /// What of the CPU time is lost to switching when far more threads run than
@@ -34,15 +36,14 @@ pub struct Settings {
     pub jobs: u32,
     /// Threads of each build.
     pub cores: u32,
-    /// Builds are held back until the peaks of all that run fit into this much
-    /// memory. One always runs.
-    pub gate_gib: Option<f64>,
+    /// What lets builds begin, where something does.
+    pub guard: Option<Guard>,
 }
 
 impl Settings {
     /// Jobs and cores without a gate.
     pub fn new(jobs: u32, cores: u32) -> Self {
-        Self { jobs, cores, gate_gib: None }
+        Self { jobs, cores, guard: None }
     }
 }
 
@@ -110,8 +111,8 @@ struct Run<'a> {
     /// Where each running derivation is: its phase, and whether in its tail.
     at: Vec<(u32, bool)>,
     load: Load,
-    /// Peaks of what runs, for the gate.
-    admitted_gib: f64,
+    /// What is expected of what runs, for the guard.
+    admitted: Need,
     /// Seconds that would have passed had nobody shared a CPU. All that runs is
     /// slowed alike, so the order of events is settled in virtual time, and
     /// nothing running has to be touched when the speed changes.
@@ -177,7 +178,7 @@ impl<'a> Run<'a> {
             running: BinaryHeap::new(),
             at: vec![(0, false); count],
             load: Load::default(),
-            admitted_gib: 0.0,
+            admitted: Need::default(),
             virtual_now: 0.0,
             now: 0.0,
             peak_gib: 0.0,
@@ -191,7 +192,8 @@ impl<'a> Run<'a> {
         self.settings = settings;
         self.running.clear();
         self.load = Load::default();
-        (self.admitted_gib, self.virtual_now, self.now) = (0.0, 0.0, 0.0);
+        self.admitted = Need::default();
+        (self.virtual_now, self.now) = (0.0, 0.0);
         self.ready.clear();
         for (derivation, number) in self.graph.derivations().iter().zip(0u32..) {
             let missing = derivation.needs.iter().filter(|need| !self.built[index(**need)]);
@@ -230,13 +232,13 @@ impl<'a> Run<'a> {
         while self.running.len() < index(self.settings.jobs)
             && let Some(number) = self.ready.first().copied()
         {
-            let peak = self.derivation(number).peak_gib(self.settings.cores);
-            let fits = self.settings.gate_gib.is_none_or(|gate| self.admitted_gib + peak <= gate);
+            let need = Need::of(self.settings, number, self.derivation(number));
+            let fits = self.settings.guard.is_none_or(|guard| guard.lets(self.admitted, need));
             if !fits && !self.running.is_empty() {
                 return;
             }
             self.ready.remove(&number);
-            self.admitted_gib += peak;
+            self.admitted.add(need);
             self.at[index(number)] = (0, false);
             self.enter(number);
         }
@@ -274,8 +276,8 @@ impl<'a> Run<'a> {
 
     fn complete(&mut self, number: u32) {
         self.built[index(number)] = true;
-        let peak = self.derivation(number).peak_gib(self.settings.cores);
-        self.admitted_gib = (self.admitted_gib - peak).max(0.0);
+        let need = Need::of(self.settings, number, self.derivation(number));
+        self.admitted.remove(need);
         let graph = self.graph;
         for dependent in graph.dependents(number) {
             let missing = &mut self.missing[index(*dependent)];

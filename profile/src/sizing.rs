@@ -36,21 +36,31 @@ pub struct Policy {
     /// CPUs for each job: 25 to 70 % of a small build is serial, so half as
     /// many builds as CPUs keep the CPUs busy.
     pub cpus_per_job: u32,
-    /// Most jobs when swap backs them: more gained less than 1.5 %, and ended
-    /// in out-of-memory at 64 threads and up.
+    /// Fewest jobs when swap backs them, where there is a compiler's memory for
+    /// each and more than two CPUs: two builds, of which one is serial at most
+    /// times, and a download.
+    pub backed_least_jobs: u32,
+    /// Memory and swap together for each job when swap backs them: the largest
+    /// links take 8 GiB, and builds of a kind come to theirs at about the same
+    /// time.
+    pub backed_job_bytes: u64,
+    /// Most jobs when swap backs them. Of as many cores as there are CPUs, they
+    /// make 32 threads for each CPU; real builds with that many were as fast as
+    /// with two, and more was not measured.
     pub most_jobs: u32,
-    /// Memory for each core of a job when swap backs them: one heavy C++ build
-    /// needs 0.4 to 2 GiB for each compiler and up to 8 GiB for a link.
-    pub backed_core_gib: f64,
     /// Cores for each square root of a GiB when nothing backs them: with so
     /// many compilers in all, an even split between jobs and cores risks least.
     pub cores_per_root: f64,
-    /// Memory for each core of a job when nothing backs them, so that one heavy
-    /// build by itself fits.
-    pub bound_core_gib: f64,
-    /// Memory for a compiler: for each of them when nothing backs them, for one
-    /// of each job, out of memory and swap together, when swap does.
+    /// Memory for each core of a job, so that one heavy build by itself fits:
+    /// 0.4 to 2 GiB for each compiler, and a link beside them.
+    pub core_gib: f64,
+    /// Memory for a compiler.
     pub compiler_bytes: u64,
+    /// zram that machines without swap are advised to have, in percent of
+    /// memory. It takes memory only for what it holds: at the three to one
+    /// builds are taken to compress to, half of memory when full, for three
+    /// halves swapped out. Chromebooks have had as much since 2013.
+    pub zram_percent: u64,
     /// Memory for each job of a build farm: the builders of `NixOS` itself give
     /// jobs of two cores 4 to 6 GiB, of which this is what the system leaves.
     pub farm_job_bytes: u64,
@@ -79,14 +89,16 @@ pub struct Policy {
 
 /// The constants in use.
 pub const POLICY: Policy = Policy {
-    version: 1,
+    version: 2,
     least_jobs: 2,
     cpus_per_job: 2,
-    most_jobs: 16,
-    backed_core_gib: 3.0,
+    backed_least_jobs: 3,
+    backed_job_bytes: 8 * GIB,
+    most_jobs: 32,
     cores_per_root: 1.25,
-    bound_core_gib: 2.5,
+    core_gib: 2.5,
     compiler_bytes: GIB,
+    zram_percent: 150,
     farm_job_bytes: GIB * 7 / 2,
     big_job_bytes: 40 * GIB,
     most_big_jobs: 4,
@@ -141,6 +153,22 @@ pub fn is_backed(memory_bytes: u64, swap_bytes: u64) -> bool {
     u128::from(swap_bytes) * 3 >= u128::from(memory_bytes)
 }
 
+/// zram that a machine with so much memory and little swap is advised to have.
+pub fn advised_zram(memory_bytes: u64) -> u64 {
+    part(memory_bytes, POLICY.zram_percent, 100)
+}
+
+/// What so much zram adds to memory: at three to one, a page swapped out still
+/// takes a third of one.
+pub fn added_by_zram(zram_bytes: u64) -> u64 {
+    part(zram_bytes, 2, 3)
+}
+
+fn part(bytes: u64, of: u64, whole: u64) -> u64 {
+    let part = u128::from(bytes) * u128::from(of) / u128::from(whole);
+    u64::try_from(part).unwrap_or(u64::MAX)
+}
+
 /// How many jobs of how many cores each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -160,16 +188,18 @@ pub fn sizes(rule: Rule, cpus: NonZeroU32, available_bytes: u64, swap_bytes: u64
     let with_swap = available_bytes.saturating_add(swap_bytes);
     match rule {
         Rule::SwapBacked => {
-            // The machines of the study all had this much: it binds only where
-            // there are many CPUs to little memory.
+            // One more than keep the CPUs busy, for a download.
+            let most = half.saturating_add(1).min(POLICY.most_jobs);
             let compilers = with_swap / POLICY.compiler_bytes;
-            let jobs = at_most(compilers, half).clamp(POLICY.least_jobs, POLICY.most_jobs);
-            Sizes { jobs, cores: round(gib / POLICY.backed_core_gib).clamp(1, cpus) }
+            let least = at_most(compilers, POLICY.backed_least_jobs.min(most));
+            let jobs = at_most(with_swap / POLICY.backed_job_bytes, most);
+            let jobs = jobs.max(least).max(POLICY.least_jobs);
+            Sizes { jobs, cores: round(gib / POLICY.core_gib).clamp(1, cpus) }
         }
         Rule::MemoryBound => {
             let compilers = available_bytes / POLICY.compiler_bytes;
             let even = POLICY.cores_per_root * gib.sqrt();
-            let cores = round(even.min(gib / POLICY.bound_core_gib)).clamp(1, cpus);
+            let cores = round(even.min(gib / POLICY.core_gib)).clamp(1, cpus);
             let jobs = at_most(compilers / u64::from(cores), half);
             if jobs >= POLICY.least_jobs {
                 return Sizes { jobs, cores };

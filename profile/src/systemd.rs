@@ -4,6 +4,7 @@
 //! files of other names stands in its comments, with the command that makes
 //! them.
 
+use crate::guarded;
 use crate::plan::{Plan, Value};
 use crate::text::comment;
 
@@ -31,7 +32,8 @@ const HUGE_PAGES: &str = "boot.tmp.tmpfsHugeMemoryPages";
 pub(crate) fn says(path: &str) -> bool {
     let is_tmp = ["boot.tmp.useTmpfs", "boot.tmp.tmpfsSize", HUGE_PAGES].contains(&path);
     let is_directory = path == "systemd.tmpfiles.rules" || path.starts_with("fileSystems.");
-    ZRAM.contains(&path) || is_tmp || is_directory || directive(path).is_some()
+    let is_other = ZRAM.contains(&path) || path == guarded::SERVICE;
+    is_other || is_tmp || is_directory || directive(path).is_some()
 }
 
 /// The unit's own name for it.
@@ -55,7 +57,7 @@ pub(crate) fn drop_in(header: &str, plan: &Plan) -> String {
     for (path, options, why) in mounts(plan) {
         output.push_str(&mount(&path, &options, &why));
     }
-    if let Some(text) = zram(plan) {
+    for text in [zram(plan), guard(plan)].into_iter().flatten() {
         output.push_str(&text);
     }
     output.push_str("\n[Service]\n");
@@ -155,6 +157,21 @@ fn zram(plan: &Plan) -> Option<String> {
          > /etc/systemd/zram-generator.conf\n\
          #   systemctl daemon-reload && systemctl start systemd-zram-setup@zram0\n"
     ));
+    Some(text)
+}
+
+/// The service that jobs and cores rely on, where they do.
+fn guard(plan: &Plan) -> Option<String> {
+    let enable = plan.nixos.get(guarded::SERVICE)?;
+    if enable.value != Value::Bool(true) {
+        return None;
+    }
+    let mut text = "#\n".to_owned();
+    let unit = guarded::UNIT;
+    let why = "What max-jobs and cores rely on: builds begin as their memory fits. The unit is \
+               monitor/systemd of Nixpace, and goes to /etc/systemd/system:";
+    comment(&mut text, 0, why);
+    text.push_str(&format!("#   systemctl daemon-reload && systemctl enable --now {unit}\n"));
     Some(text)
 }
 

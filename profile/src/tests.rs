@@ -52,7 +52,7 @@ fn the_same_machine_gives_the_same_bytes_and_they_read_back() {
 fn reasons_name_their_numbers() {
     let plan = plan(laptop(), &Options::default());
     assert_eq!(plan.profile.tier, Tier::HighPerformance);
-    assert_eq!(plan.profile.rule.policy.as_deref(), Some("memory-bound-1"));
+    assert_eq!(plan.profile.rule.policy.as_deref(), Some("memory-bound-2"));
     assert_eq!(plan.profile.rule.available_bytes, Some(13 * GIB));
     assert_eq!(plan.settings["max-jobs"].value, Value::Integer(2));
     assert_eq!(plan.settings["cores"].value, Value::Integer(5));
@@ -93,7 +93,7 @@ fn swap_is_advised_where_it_helps() {
     };
     assert!(advised(laptop()));
     let why = &plan_for("2.34").nixos["zramSwap.enable"].why;
-    assert!(why.ends_with("may be 4 × 4 instead of 2 × 5"), "{why}");
+    assert!(why.ends_with("may be 3 × 5 instead of 2 × 5"), "{why}");
 
     let mut hardware = laptop();
     hardware.memory.swap_bytes = Some(6 * GIB);

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use detect::hardware::{Hardware, Level, Place};
-use detect::human::{count, size};
+use detect::human::{count, number, size};
 use detect::number::Version;
 use detect::root::Root;
 use detect::{live, mount};
@@ -72,11 +72,14 @@ impl Report {
         row("On", place.map_or_else(unknown, on));
         let free = self.free_bytes.map_or_else(unknown, size);
         let inodes = self.free_inodes.filter(|_| place.is_some_and(|at| at.inodes.is_some()));
-        let inodes = inodes.map(|number| format!(" and {number} inodes")).unwrap_or_default();
+        let inodes = inodes.map(|free| format!(" and {} inodes", number(free))).unwrap_or_default();
         row("Free", free + &inodes);
         let jobs = count(u32::try_from(self.jobs).unwrap_or(u32::MAX), "build");
         let Expected { bytes, files, source, .. } = &self.expected;
-        row("Expected", format!("{jobs} of {} in {files} files each ({source})", size(*bytes)));
+        row(
+            "Expected",
+            format!("{jobs} of {} in {} files each ({source})", size(*bytes), number(*files)),
+        );
         text.push('\n');
         for finding in &self.findings {
             text.push_str(&finding.human());
@@ -98,14 +101,17 @@ fn on(place: &Place) -> String {
     }
 }
 
-/// Check this machine, or a captured tree at `base`.
-pub fn check(base: Option<&Path>, expected: Expected) -> Result<Report> {
+/// Check this machine, or a captured tree at `base`, of which `detect --live` may
+/// have said on the machine itself what no tree holds.
+pub fn check(base: Option<&Path>, said: Option<Hardware>, expected: Expected) -> Result<Report> {
     let root = match base {
         Some(path) => Root::captured(path).with_context(|| path.display().to_string())?,
         None => Root::live(),
     };
-    let options = detect::Options { live: true, ..detect::Options::default() };
-    let mut hardware = detect::run(&root, &options);
+    let mut hardware = said.unwrap_or_else(|| {
+        let options = detect::Options { live: true, ..detect::Options::default() };
+        detect::run(&root, &options)
+    });
     let variable = |name: &str| std::env::var(name).ok().filter(|_| root.is_live());
     let found = whereabouts::whereabouts(&root, &hardware, &variable);
     move_builds(&root, &mut hardware, &found.path);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use detect::arguments::Common;
+use detect::hardware::Hardware;
 use detect::stage;
 
 use crate::check::{self, Expected};
@@ -70,7 +71,10 @@ Examples:
   storage check
   storage check --build-size 60000000000        as for Qt or Chromium
   storage check --costs costs.json              as builds have needed before
-  storage check --json | jq '.findings[].id'";
+  storage check --json | jq '.findings[].id'
+  storage check --root captured --live hardware.json
+                                                another machine, by its tree and
+                                                what `detect --live` said on it";
 
 /// What to check.
 #[derive(Args, Debug)]
@@ -87,6 +91,11 @@ pub struct CheckCli {
     /// A captured machine to look at, instead of this one
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
+
+    /// What `detect --live` said of that machine: a captured tree holds neither
+    /// its free space nor how its Nix is set
+    #[arg(long, value_name = "FILE", requires = "root")]
+    pub live: Option<PathBuf>,
 
     /// What builds have cost before, as `monitor costs` says: each is expected
     /// to need what the largest did
@@ -118,7 +127,13 @@ impl CheckCli {
             None => Expected::default(),
         };
         let expected = expected.given(self.build_size, self.build_files);
-        let report = check::check(self.root.as_deref(), expected)?;
+        let said = self.live.as_deref().map(|path| {
+            let said: Hardware = stage::read(Some(path))?;
+            let is_live = said.live.is_some();
+            let said = is_live.then_some(said).context("no live figures: use detect --live");
+            said.with_context(|| path.display().to_string())
+        });
+        let report = check::check(self.root.as_deref(), said.transpose()?, expected)?;
         if self.json {
             stage::write(&report, &self.common)?;
         } else {

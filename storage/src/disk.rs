@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use detect::hardware::{Media, Place};
-use detect::human::{count, size};
+use detect::human::{count, media, size};
 
 use crate::home::{BUILD_BYTES, Home};
 use crate::site::Site;
@@ -48,8 +48,8 @@ fn reason(site: &Site, path: &str, place: &Place, need: u64) -> Option<String> {
         None if site.is_slow() && is_flash => Some(format!(
             "{} is on {}, and builds write many small files; {path} is on {}",
             site.default,
-            named(now.media),
-            named(place.media)
+            media(now.media),
+            media(place.media)
         )),
         None => None,
     }
@@ -57,16 +57,4 @@ fn reason(site: &Site, path: &str, place: &Place, need: u64) -> Option<String> {
 
 fn bytes(place: &Place) -> Option<u64> {
     place.size_bytes.map(NonZero::get)
-}
-
-/// A medium, for people.
-pub(crate) fn named(media: Media) -> &'static str {
-    match media {
-        Media::Network => "another machine",
-        Media::Hdd => "a spinning disk",
-        Media::Unknown => "an unknown medium",
-        Media::Ssd => "an SSD",
-        Media::Nvme => "NVMe",
-        Media::Memory => "memory",
-    }
 }

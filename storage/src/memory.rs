@@ -7,12 +7,11 @@
 use std::num::NonZero;
 
 use detect::hardware::ConfOwner;
-use detect::human::size;
+use detect::human::{media, size};
 use profile::budget::{self, Budget};
 use profile::plan::{Plan, Value, Workload};
 use profile::sizing::GIB;
 
-use crate::disk::named;
 use crate::home::{Home, SMALL_BUILD_BYTES};
 use crate::site::{Site, own_dir, places};
 
@@ -43,7 +42,7 @@ pub(crate) fn memory(site: &Site) -> Option<Home> {
     let bytes = candidates.into_iter().find(fits)?;
     let disk = match mounted {
         Some(_) => format!("{path} is in memory already"),
-        None => format!("{} is on {}", site.default, named(site.now.media)),
+        None => format!("{} is on {}", site.default, media(site.now.media)),
     };
     let why = format!(
         "{disk}; of {}, {} hold the small builds, and without them jobs × cores are {} × {} all \

@@ -9,11 +9,11 @@ use detect::gcroots;
 use detect::human::size;
 use detect::nix;
 use detect::number::Version;
+use detect::report::Hint;
 use detect::root::Root as Machine;
 use detect::store::{Graph, Keep, Weighed, Weight};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 /// What the roots of a store keep. Written only, so it has no reader.
 ///
@@ -106,7 +106,7 @@ pub fn roots() -> Result<Roots> {
     let state = state_dir();
     let store = nix::store_dir(&machine);
     let found = gcroots::roots(&state, &store);
-    let keep = keep(nix::nix(&machine, asked, &mut Vec::new()).0.as_ref());
+    let keep = Keep::set(nix::nix(&machine, asked, &mut Vec::new()).0.as_ref());
     weigh(&database(&state)?, found, keep)
 }
 
@@ -114,7 +114,8 @@ pub fn roots() -> Result<Roots> {
 pub(crate) fn database(state: &Path) -> Result<PathBuf> {
     let path = state.join("db/db.sqlite");
     let there = std::fs::symlink_metadata(&path).context(path.display().to_string());
-    there.map_err(|error| error.context("no Nix store"))?;
+    let hint = || Hint::new("where Nix keeps its state elsewhere, NIX_STATE_DIR says so");
+    there.map_err(|error| error.context("no Nix store").context(hint()))?;
     Ok(path)
 }
 
@@ -122,16 +123,6 @@ pub(crate) fn database(state: &Path) -> Result<PathBuf> {
 pub(crate) fn state_dir() -> PathBuf {
     let set = std::env::var_os("NIX_STATE_DIR");
     set.map_or_else(|| PathBuf::from("/nix/var/nix"), PathBuf::from)
-}
-
-/// What Nix is set to keep.
-fn keep(nix: Option<&detect::hardware::Nix>) -> Keep {
-    let set = |name: &str| nix.and_then(|nix| nix.settings.get(name)).and_then(Value::as_bool);
-    let Keep { derivations, outputs } = Keep::default();
-    Keep {
-        derivations: set("keep-derivations").unwrap_or(derivations),
-        outputs: set("keep-outputs").unwrap_or(outputs),
-    }
 }
 
 /// Weigh what was found by what the database says.

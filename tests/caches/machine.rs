@@ -10,23 +10,23 @@ use tempfile::TempDir;
 use crate::tools::{RealNix, binaries, document, path_with, text, tool};
 
 /// A Nix with a store of its own, in which nothing but our caches is asked.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// The Nix.
-    pub(super) nix: RealNix,
+    pub(crate) nix: RealNix,
     /// All that it has.
-    pub(super) folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// A key pair in files.
-pub(super) struct Key {
+pub(crate) struct Key {
     /// The file of its secret half.
-    pub(super) secret: PathBuf,
+    pub(crate) secret: PathBuf,
     /// Its public half.
-    pub(super) public: String,
+    pub(crate) public: String,
 }
 
 impl Machine {
-    pub(super) fn new(nix: RealNix) -> Self {
+    pub(crate) fn new(nix: RealNix) -> Self {
         // Where the wrappers of other Nix versions see it too.
         let folder = tempfile::tempdir_in("/tmp").expect("folder");
         fs::create_dir(folder.path().join("conf")).expect("folder");
@@ -35,12 +35,12 @@ impl Machine {
         machine
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Write its nix.conf.
-    pub(super) fn configure(&self, caches: &[&str], keys: &[&str], more: &str) {
+    pub(crate) fn configure(&self, caches: &[&str], keys: &[&str], more: &str) {
         let (caches, keys) = (caches.join(" "), keys.join(" "));
         let conf = format!(
             "substituters = {caches}\ntrusted-public-keys = {keys}\nsandbox = false\n\
@@ -50,7 +50,7 @@ impl Machine {
         fs::write(self.path("conf/nix.conf"), conf).expect("written");
     }
 
-    pub(super) fn prepare(&self, mut command: Command) -> Command {
+    pub(crate) fn prepare(&self, mut command: Command) -> Command {
         for (name, folder) in
             [("STORE", "store"), ("STATE", "var"), ("LOG", "log"), ("CONF", "conf")]
         {
@@ -67,13 +67,13 @@ impl Machine {
         command
     }
 
-    pub(super) fn nix(&self, program: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn nix(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = self.prepare(Command::new(self.nix.bin.join(program)));
         command.args(arguments).output().expect("nix runs")
     }
 
     /// What a Nix that must succeed prints.
-    pub(super) fn says(&self, program: &str, arguments: &[&str]) -> String {
+    pub(crate) fn says(&self, program: &str, arguments: &[&str]) -> String {
         let output = self.nix(program, arguments);
         let errors = text(&output.stderr);
         assert!(output.status.success(), "Nix {}: {arguments:?}: {errors}", self.nix.version);
@@ -81,7 +81,7 @@ impl Machine {
     }
 
     /// Build something that needs a signature to be taken from elsewhere.
-    pub(super) fn build(&self, name: &str) -> String {
+    pub(crate) fn build(&self, name: &str) -> String {
         let derivation = format!(
             "derivation {{ name = \"{name}\"; system = builtins.currentSystem; \
              builder = \"/bin/sh\"; args = [\"-c\" \"echo {name} > $out\"]; }}"
@@ -89,7 +89,7 @@ impl Machine {
         self.says("nix-build", &["--no-out-link", "-E", &derivation])
     }
 
-    pub(super) fn key(&self, name: &str) -> Key {
+    pub(crate) fn key(&self, name: &str) -> Key {
         let secret = self.says("nix", &["key", "generate-secret", "--key-name", name]);
         let file = tempfile::NamedTempFile::new_in(self.folder.path()).expect("file");
         let (_, path) = file.keep().expect("kept");
@@ -101,7 +101,7 @@ impl Machine {
     }
 
     /// Copy a path to a cache in a folder, signed.
-    pub(super) fn copy(&self, path: &str, cache: &str, key: &Key, compression: &str) {
+    pub(crate) fn copy(&self, path: &str, cache: &str, key: &Key, compression: &str) {
         let to = format!(
             "file://{}?secret-key={}&compression={compression}",
             self.path("caches").join(cache).display(),
@@ -112,7 +112,7 @@ impl Machine {
     }
 
     /// Whether Nix takes a path from its caches, once it is gone.
-    pub(super) fn takes(&self, path: &str) -> bool {
+    pub(crate) fn takes(&self, path: &str) -> bool {
         self.nix("nix-store", &["--delete", path]);
         assert!(!Path::new(path).exists(), "{path} is still there");
         // What it remembers of a cache is not what it would make of it now.
@@ -121,7 +121,7 @@ impl Machine {
     }
 
     /// `caches verify` on this machine: its document, and whether it succeeded.
-    pub(super) fn verify(&self, arguments: &[&str]) -> (Value, bool) {
+    pub(crate) fn verify(&self, arguments: &[&str]) -> (Value, bool) {
         let mut verify = self.prepare(tool("caches"));
         let output = verify.args(["verify", "--json"]).args(arguments).output().expect("it runs");
         let errors = text(&output.stderr);

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{list, outcomes};
 use crate::served::{Cache, Page, serve};
-use crate::tools::{RealNix, apart, has, real_nix, skip, text};
+use crate::tools::{RealNix, has, real_nix, skip, text, with_nix};
 
 /// A graph whose builders write down when they began and ended.
 const GRAPH: &str = r#"{ url, hash }:
@@ -43,23 +43,10 @@ in rec {
 }
 "#;
 
-/// A store of its own, in a `/tmp` of its own that real Nix sees too, and a signed
-/// cache in `$SERVED`, which the test serves.
+/// The graph, and a signed cache in `$SERVED`, which the test serves.
 const SETUP: &str = r#"
-    mount -t tmpfs -o mode=0755 none /mnt
-    mkdir /mnt/home /mnt/ours
-    cp "$(command -v monitor)" /mnt/ours
-    # Where we are tested in /tmp, real Nix stays where it was.
-    case $CHECKOUT in /tmp/*)
-        mkdir -p "/mnt${CHECKOUT#/tmp}"
-        mount --rbind "$CHECKOUT" "/mnt${CHECKOUT#/tmp}" ;;
-    esac
-    mount --rbind /mnt /tmp
-    cd /tmp
     mkdir -m 1777 clock
-    export HOME=/tmp/home XDG_STATE_HOME=/tmp/history NIX_STORE_DIR=/tmp/store
-    export NIX_STATE_DIR=/tmp/state NIX_LOG_DIR=/tmp/log NIX_CONF_DIR=/tmp/none
-    export PATH=$NIX:/tmp/ours:/usr/sbin:/usr/bin:/sbin:/bin
+    export XDG_STATE_HOME=/tmp/history
     common='build-users-group = nixbld
 sandbox = false
 max-jobs = 4
@@ -78,7 +65,6 @@ substitute = false"
 /// Run a script after the setup, with this Nix and what `folder` holds served.
 fn run(nix: &RealNix, folder: &Path, cache: &Cache, script: &str) -> Option<Output> {
     let variables = [
-        ("NIX", nix.bin.display().to_string()),
         ("SERVED", folder.display().to_string()),
         ("URL", cache.url.clone()),
         ("GRAPH", GRAPH.to_owned()),
@@ -86,7 +72,7 @@ fn run(nix: &RealNix, folder: &Path, cache: &Cache, script: &str) -> Option<Outp
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let set: Vec<String> =
         variables.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
-    apart(&format!("{}\n{SETUP}\n{script}", set.join("\n")))
+    with_nix(nix, "monitor", &format!("{}\n{SETUP}\n{script}", set.join("\n")))
 }
 
 /// A folder in memory, where every mount namespace sees it, and who serves it.
@@ -220,12 +206,32 @@ fn a_run_ends_as_the_command_does() {
     # A history that cannot be written is one line, and the code is kept.
     echo "unwritable $(code monitor run --db /proc/none/h -- nix-instantiate --eval -E 3)"
     echo "lines $(grep -c . err) $(grep -c 'not remembered' err)"
+    # A disk that is full from the start, soon, or when the build is done.
+    mkdir small
+    for size in 4k 60k 1m; do
+        mount -t tmpfs -o size=$size none small
+        if [ $size = 1m ]; then
+            monitor run --db small/h -- nix-instantiate --eval -E 4 > /dev/null
+            head -c 2M /dev/zero > small/all 2> /dev/null || true
+        fi
+        expr="derivation { name = \"full-$size\"; system = builtins.currentSystem;
+            builder = \"/bin/sh\"; args = [ \"-c\" \"echo > \$out\" ]; }"
+        full=$(code monitor run --db small/h -- nix-build --no-out-link -E "$expr")
+        echo "full $size $full $(grep -c . out)"
+        grep 'not remembered' err
+        if [ $size = 1m ]; then
+            rm small/all
+            echo "again $(code monitor run --db small/h -- nix-instantiate --eval -E 4)"
+            sqlite3 small/h 'pragma integrity_check; select count(*) from runs'
+        fi
+        umount small
+    done
     for signal in INT TERM HUP; do
         rm -f err; touch err
         # In a group of its own, as a terminal's would be; bash ignores SIGINT for what
         # it starts in the background.
         setsid --wait env --default-signal=INT \
-            monitor run --no-history -- nix build -f $args long --no-link 2> err &
+            monitor run -- nix build -f $args long --no-link 2> err &
         until grep -q 'building long' err && pgrep -f 'sleep 347' > /dev/null; do sleep 0.05; done
         kill -$signal "$(pgrep -x monitor)"
         code=0; wait $! || code=$?
@@ -237,12 +243,14 @@ fn a_run_ends_as_the_command_does() {
         done
         echo "$signal code $code left $left"
     done
+    sqlite3 history/nixpace/history.sqlite \
+        "pragma integrity_check; select count(*) || ' remembered' from runs"
 END
     own bash -euc '. ./inner'
     "#;
     for nix in real_nix() {
         let (folder, cache) = served();
-        if !has(&["unshare", "setsid", "pgrep"]) {
+        if !has(&["unshare", "setsid", "pgrep", "sqlite3"]) {
             return;
         }
         let Some(output) = run(&nix, folder.path(), &cache, script) else { return };
@@ -257,10 +265,19 @@ END
             "stdout 2",
             "unwritable 0",
             "lines 1 1",
+            "full 4k 0 1",
+            "full 60k 0 1",
+            "full 1m 0 1",
+            "again 0",
+            "ok",
+            "2",
+            "3 remembered",
         ];
         for line in expected {
             assert!(said.lines().any(|said| said == line), "{line}: {all}");
         }
+        let full = "monitor: warning: not remembered: small/h: no space left on the device";
+        assert_eq!(said.lines().filter(|line| *line == full).count(), 3, "{all}");
         for signal in ["INT", "TERM", "HUP"] {
             let ended = said.lines().find(|line| line.starts_with(signal)).expect(signal);
             assert!(ended.ends_with("left 0") && !ended.contains("code 0"), "{all}");

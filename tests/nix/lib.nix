@@ -180,11 +180,18 @@ let
             name: merge "${path}${name}." inner (concatMap discharge (at name))
           );
       };
-      # Lists add up, and of anything else there is one.
+      # Lists add up, sets are merged, and of anything else there is one.
       anything = {
         name = "anything";
         check = _: true;
-        merge = path: values: if all isList values then concatLists values else one path values;
+        merge =
+          path: values:
+          if all isList values then
+            concatLists values
+          else if all (value: isAttrs value && !(value ? outPath)) values then
+            (attrsOf anything).merge path values
+          else
+            one path values;
       };
     };
 
@@ -195,11 +202,20 @@ let
       }:
       let
         load = module: if isPath module || isString module then load (import module) else call module;
+        loadAll =
+          module:
+          let
+            loaded = load module;
+          in
+          [ loaded ] ++ concatMap loadAll (loaded.imports or [ ]);
         call =
           module: if isFunction module then module (specialArgs // { inherit config lib; }) else module;
-        loaded = map load modules;
+        loaded = concatMap loadAll modules;
         config = tree "" (declare (map (module: module.options or { }) loaded)) (
-          map (module: module.config or (removeAttrs module [ "options" ])) loaded
+          map (module: module.config or (removeAttrs module [
+            "imports"
+            "options"
+          ])) loaded
         );
       in
       {

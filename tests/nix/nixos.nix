@@ -19,6 +19,7 @@ in
     fileSystems = option (types.attrsOf (types.attrsOf types.anything)) { };
     nix = {
       enable = option types.bool true;
+      package = option types.str "/nix-itself";
       daemonCPUSchedPolicy = option (types.enum [
         "other"
         "batch"
@@ -47,7 +48,7 @@ in
     environment.systemPackages = option (types.listOf types.package) [ ];
     systemd = {
       packages = option (types.listOf types.package) [ ];
-      services = option (types.attrsOf (types.attrsOf (types.attrsOf types.anything))) { };
+      services = option (types.attrsOf (types.attrsOf types.anything)) { };
       tmpfiles.rules = option (types.listOf types.str) [ ];
       timers = option (types.attrsOf (types.attrsOf types.anything)) { };
     };

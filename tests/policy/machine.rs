@@ -7,7 +7,7 @@ use detect::number::Cpus;
 use profile::budget::{Budget, budget};
 use profile::plan::Workload;
 use profile::simulate::machine::Machine;
-use profile::sizing::GIB;
+use profile::sizing::{GIB, advised_zram};
 
 /// What a machine is, as far as the reserve depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +80,12 @@ pub(crate) fn case(name: &'static str, cores: [u32; 3], gib: u64, swap: u64, kin
 }
 
 impl Case {
-    /// The same with the zram that plans advise.
+    /// The same with the zram that plans advise where there is little swap.
     pub(crate) fn with_zram(&self) -> Self {
         let mut case = self.clone();
-        let half = self.memory_bytes() / 2;
-        case.hardware.memory.swap_bytes = case.hardware.memory.swap_bytes.map(|swap| swap + half);
+        if !self.budget(Workload::General).is_backed() {
+            case.hardware.memory.zram_bytes = Some(advised_zram(self.memory_bytes()));
+        }
         case
     }
 

@@ -6,14 +6,14 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Result, bail};
 
 use crate::command::{self, cargo};
-use crate::{schema, tidy};
+use crate::{lint, schema, tidy, workflow};
 use detect::report::{reason, say};
 
 /// A check and how to make it.
 type Check = (&'static str, fn() -> Result<()>);
 
 /// What must hold, quickest first.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 8] = [
     ("fmt", || command::run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -25,6 +25,8 @@ const CHECKS: [Check; 6] = [
     }),
     ("schema", || schema::run(true)),
     ("tidy", tidy::run),
+    ("workflow", || workflow::run(true, &[], "")),
+    ("ci-lint", lint::own),
     // One failure must not hide another.
     ("test", || command::run(&mut cargo(["xtask", "test", "--", "--no-fail-fast"]))),
 ];

@@ -46,6 +46,17 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// What a command prints, which must succeed.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let line = line(command);
+    let output = command.output().with_context(|| line.clone())?;
+    if !output.status.success() {
+        say(&String::from_utf8_lossy(&output.stderr));
+        bail!("{line}: {}", output.status);
+    }
+    String::from_utf8(output.stdout).context(line)
+}
+
 /// Whether a command can be started and succeeds; it prints nothing.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())

@@ -4,15 +4,23 @@ mod all;
 mod capture;
 mod ci;
 mod command;
+mod crates;
+mod dist;
 mod generated;
+mod lint;
+mod linters;
 mod man;
 mod nix;
 mod packages;
 mod schema;
+mod settings;
 mod speed;
 mod test;
 mod tidy;
+
+mod torture;
 mod tune;
+mod workflow;
 
 use std::env;
 use std::ffi::OsString;
@@ -49,6 +57,26 @@ enum Task {
     },
     /// Run everything that continuous integration checks, and sum up
     Ci,
+    /// Find faults of GitHub workflows and composite actions that build with Nix
+    ///
+    /// Exits with 1 when there are any. In a job of GitHub they are shown beside the code.
+    CiLint {
+        /// The workflows
+        #[arg(required = true, value_name = "FILE", value_parser = absolute)]
+        files: Vec<PathBuf>,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pack a release: an archive, a Debian package and their checksums
+    Dist {
+        /// Pack these programs quickly instead of building, to test the packing
+        #[arg(long, value_name = "DIR", value_parser = absolute)]
+        bin: Option<PathBuf>,
+        /// Where to put them, instead of target/nixpace/dist
+        #[arg(long, value_name = "DIR", value_parser = absolute)]
+        out: Option<PathBuf>,
+    },
     /// Write manual pages and completions, from the command lines
     Man {
         /// Where to put them, instead of target/nixpace
@@ -57,7 +85,7 @@ enum Task {
     },
     /// Build real Nix versions side by side, under target/nix
     Nix,
-    /// Write the schemas of the documents, from their types
+    /// Write what is made from code: the documents' schemas, and the page of settings
     Schema {
         /// Only say whether they are up to date
         #[arg(long)]
@@ -73,6 +101,30 @@ enum Task {
     Tune(tune::Tune),
     /// Check the rules that the compiler cannot
     Tidy,
+    /// Do to the tools what goes wrong on machines, and count what they survive
+    Torture {
+        /// For so long
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Repeat what a run with this seed did
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Also on a store of a million paths, which takes a minute to make
+        #[arg(long)]
+        large: bool,
+    },
+    /// Write the workflow that builds each host of a flake
+    Workflow {
+        /// Only say whether ours is up to date
+        #[arg(long, conflicts_with = "hosts")]
+        check: bool,
+        /// Print one for a flake with these hosts instead: NAME, or NAME=darwin for a Mac
+        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        hosts: Vec<String>,
+        /// Where it finds the action of this project: OWNER/NAME@COMMIT
+        #[arg(long, default_value = "./", requires = "hosts")]
+        action: String,
+    },
     /// Install what the tests need, and run them all
     Test {
         /// For cargo nextest, or for cargo test where that is missing
@@ -93,13 +145,17 @@ fn try_main() -> Result<()> {
         Task::All => all::run(),
         Task::Capture { name, root, into } => capture::run(&name, root.as_deref(), into.as_deref()),
         Task::Ci => ci::run(),
+        Task::CiLint { files, json } => lint::run(&files, json),
+        Task::Dist { bin, out } => dist::run(bin.as_deref(), out.as_deref()),
         Task::Man { out } => man::run(out.as_deref()),
         Task::Nix => nix::run(),
         Task::Schema { check } => schema::run(check),
         Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
         Task::Tune(tune) => tune.run(),
+        Task::Torture { seconds, seed, large } => torture::run(seconds, seed, large),
         Task::Test { arguments } => test::run(&arguments),
+        Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, &action),
     }
 }
 

@@ -6,17 +6,28 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use clap_complete_nushell::Nushell;
 use profile::cli::{NixConfWriteCli, ProfileCli};
 use storage::cli::Cli as StorageCli;
 
+use detect::arguments;
 use detect::report::say;
 
-/// Shells that Nix users have; clap knows two more.
+/// Shells that Nix users have, besides Nushell; clap knows two more.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
 /// Write them below `out`, or below target/nixpace.
 pub(crate) fn run(out: Option<&Path>) -> Result<()> {
     let out = out.unwrap_or(Path::new("target/nixpace"));
+    write_all(out)?;
+    say(&format!("{}: a manual page for each tool", out.join("man").display()));
+    let shells = "bash, zsh, fish and Nushell";
+    say(&format!("{}: completions for {shells}", out.join("completions").display()));
+    Ok(())
+}
+
+/// The same, without a word.
+pub(crate) fn write_all(out: &Path) -> Result<()> {
     let [man, completions] = ["man", "completions"].map(|name| out.join(name));
     for folder in [&man, &completions] {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -24,13 +35,11 @@ pub(crate) fn run(out: Option<&Path>) -> Result<()> {
     for tool in tools() {
         write(tool, &man, &completions)?;
     }
-    say(&format!("{}: a manual page for each tool", man.display()));
-    say(&format!("{}: completions for bash, zsh and fish", completions.display()));
     Ok(())
 }
 
 /// Every tool's command line.
-fn tools() -> [Command; 7] {
+pub(crate) fn tools() -> [Command; 7] {
     [
         bench::cli::Cli::command(),
         caches::cli::Cli::command(),
@@ -40,16 +49,18 @@ fn tools() -> [Command; 7] {
         NixConfWriteCli::command(),
         StorageCli::command(),
     ]
+    .map(arguments::with_examples)
 }
 
 fn write(mut tool: Command, man: &Path, completions: &Path) -> Result<()> {
     let name = tool.get_name().to_owned();
     // `caches help verify` needs no page beside that of `caches verify`.
     let pages = tool.clone().disable_help_subcommand(true);
+    let at = || completions.display().to_string();
     for shell in SHELLS {
-        clap_complete::generate_to(shell, &mut tool, &name, completions)
-            .with_context(|| completions.display().to_string())?;
+        clap_complete::generate_to(shell, &mut tool, &name, completions).with_context(at)?;
     }
+    clap_complete::generate_to(Nushell, &mut tool, &name, completions).with_context(at)?;
     clap_mangen::generate_to(pages, man).with_context(|| man.display().to_string())
 }
 
@@ -60,7 +71,19 @@ mod tests {
     use super::{tools, write};
 
     #[test]
-    fn every_tool_has_a_page_and_three_completions() {
+    fn every_command_has_examples() {
+        for tool in tools() {
+            let commands = tool.get_subcommands().filter(|command| command.get_name() != "help");
+            for command in commands.chain([&tool]) {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let name = (tool.get_name(), command.get_name());
+                assert!(help.starts_with("Examples:\n  "), "{name:?}: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_tool_has_a_page_and_four_completions() {
         let folder = tempfile::tempdir().expect("folder");
         for tool in tools() {
             tool.clone().debug_assert();
@@ -68,12 +91,11 @@ mod tests {
         }
         let page = fs::read_to_string(folder.path().join("detect.1")).expect("page");
         assert!(page.contains(".TH detect 1") && page.contains("detect | profile"), "{page}");
-        for file in ["detect.bash", "_detect", "detect.fish", "nix-conf-write.1", "caches-verify.1"]
-        {
+        for file in ["detect.bash", "_detect", "detect.fish", "detect.nu", "nix-conf-write.1"] {
             assert!(folder.path().join(file).exists(), "{file}");
         }
         let files = fs::read_dir(folder.path()).expect("list").count();
         let commands: usize = tools().iter().map(|tool| tool.get_subcommands().count()).sum();
-        assert_eq!(files, 4 * tools().len() + commands);
+        assert_eq!(files, 5 * tools().len() + commands);
     }
 }

@@ -1,10 +1,11 @@
 //! The schemas of the documents, made from their types, and what the Nix modules
-//! may set, made from the tables.
+//! may set and the page of settings, made from the tables.
 
 use std::path::Path;
 
 use anyhow::Result;
 use bench::calibrate::Calibrated;
+use bench::ci::CiRuns;
 use bench::compared::Compared;
 use bench::gate::Gated;
 use bench::simulate::Simulated;
@@ -27,12 +28,14 @@ use storage::check::Report;
 use storage::roots::Roots;
 
 use crate::generated::ensure_contents;
+use crate::settings;
 
 /// Write every schema beside the crate that emits the document; with `check`,
 /// only say whether they are up to date.
 pub(crate) fn run(check: bool) -> Result<()> {
     let schemas = [
         ("bench/calibrated.schema.json", schema_for!(Calibrated)),
+        ("bench/ci.schema.json", schema_for!(CiRuns)),
         ("bench/gated.schema.json", schema_for!(Gated)),
         ("bench/measured.schema.json", schema_for!(bench::compared::Measured)),
         ("bench/schema.json", schema_for!(Compared)),
@@ -53,8 +56,10 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ("storage/measure.schema.json", schema_for!(storage::measure::Measured)),
         ("storage/roots.schema.json", schema_for!(Roots)),
         ("storage/schema.json", schema_for!(Report)),
+        ("xtask/ci-lint.schema.json", schema_for!(crate::lint::Linted)),
     ];
     let mut files = vec![("profile/allowed.json", stage::text(&profile::allowed::allowed())?)];
+    files.push(("docs/settings.md", settings::page()?));
     for (path, schema) in schemas {
         files.push((path, stage::text(&schema)?));
     }

@@ -6,7 +6,7 @@
 
 mod bench;
 mod caches;
-mod delay;
+pub(crate) mod made_up;
 mod monitor;
 mod served;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::command::{self, cargo};
-use crate::{nix, packages};
+use crate::{linters, nix, packages};
 use detect::report::{reason, say};
 
 /// Where tests find real Nix versions; unset where there are none.
@@ -17,13 +17,16 @@ const NIX: &str = "NIXPACE_NIX";
 // An SSH server that brings no service: a test must not open a port for good.
 // The browser is 290 MB, more than all others together: that a page is shown as
 // it should be, only a browser can say, and this is the smallest there is.
-const TOOLS: [(&str, &[&str]); 16] = [
+const TOOLS: [(&str, &[&str]); 20] = [
     // A library, as seen from where programs are.
     ("../lib/python3/dist-packages/prometheus_client/__init__.py", &["python3-prometheus-client"]),
     ("chromium-headless-shell", &["chromium-headless-shell"]),
+    ("dpkg-deb", &["dpkg"]),
     ("dropbear", &["dropbear-bin"]),
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
+    ("npm", &["npm"]),
+    ("pip3", &["python3-pip", "python3-venv"]),
     ("mkfs.btrfs", &["btrfs-progs"]),
     ("mkfs.ext4", &["e2fsprogs"]),
     ("mkfs.xfs", &["xfsprogs"]),
@@ -32,6 +35,7 @@ const TOOLS: [(&str, &[&str]); 16] = [
     ("nginx", &["nginx-light"]),
     ("openssl", &["openssl"]),
     ("strace", &["strace"]),
+    ("strip", &["binutils"]),
     ("systemd-analyze", &["systemd"]),
     ("systemd-tmpfiles", &["systemd"]),
     ("xz", &["xz-utils"]),
@@ -42,7 +46,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     let prometheus = nix::folder()?.with_file_name("prometheus");
     let tools = packages::ensure(&TOOLS).and_then(|()| {
         // Of a server's package this one program, lest the server be started.
-        packages::extract("prometheus", "usr/bin/promtool", &prometheus)
+        packages::extract("prometheus", "usr/bin/promtool", &prometheus)?;
+        linters::ensure()
     });
     if let Err(error) = tools {
         // There, a test that skips itself would look like one that passed.

@@ -3,6 +3,7 @@
 //! Each finding is one line `path: what`. The checks themselves take text and
 //! know no files.
 
+mod deny;
 mod manifest;
 mod readme;
 mod source;
@@ -13,6 +14,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::crates;
+use deny::Deny;
 use detect::report::say;
 use manifest::Manifest;
 
@@ -28,8 +31,13 @@ pub(crate) fn run() -> Result<()> {
         let path = format!("{member}/Cargo.toml");
         let manifest = Manifest::parse(&read(&path)?).context(path.clone())?;
         findings.extend(manifest.check(&member).into_iter().map(|what| format!("{path}: {what}")));
+        let sources = files.iter().filter(|file| is_source_of(file, &member));
+        let sources: Vec<String> = sources.map(|file| read(file)).collect::<Result<_>>()?;
+        let unused = manifest.unused(&sources);
+        findings.extend(unused.map(|name| format!("{path}: {name}: nothing uses it")));
         tools.extend(readme::tools(&member, manifest.description(), &files));
     }
+    findings.extend(Deny::parse(&read("deny.toml")?)?.check(&crates::linked()?));
     match read("README.md") {
         Ok(text) => findings.extend(readme::check(&text, &tools)),
         Err(_) => findings.push("README.md: missing".to_owned()),
@@ -53,6 +61,10 @@ pub(crate) fn run() -> Result<()> {
         0 => Ok(()),
         findings => bail!("tidy: findings: {findings}"),
     }
+}
+
+fn is_source_of(file: &str, member: &str) -> bool {
+    file.strip_prefix(member).is_some_and(|rest| rest.starts_with('/') && rest.ends_with(".rs"))
 }
 
 /// All files that are, or could be, committed; sorted.

@@ -57,7 +57,7 @@ pub struct Simulate {
     #[arg(default_values_t = ["default", "original", "plan"].map(str::to_owned))]
     pub configurations: Vec<String>,
 
-    /// Also with the zram that plans advise, of half the memory; a fleet only with it
+    /// Also with the zram that plans advise; a fleet only with it
     #[arg(long)]
     pub zram: bool,
 
@@ -157,6 +157,8 @@ impl Simulate {
         if self.zram {
             let with: Vec<Host> = hosts.iter().cloned().map(Host::with_zram).collect();
             hosts = if self.fleet { with } else { each_twice(hosts, with) };
+            // Plans advise none where there is swap.
+            hosts.dedup_by(|later, host| !self.fleet && later.name == host.name);
         }
         let wish = Wish {
             configurations: &self.configurations,

@@ -31,7 +31,8 @@ pub(super) fn rows(graph: &Graph, hosts: &[Host], wish: &Wish) -> Result<Vec<Row
         rows.push(on_all(name, settings.collect::<Result<_>>()?));
     }
     if wish.is_guarded {
-        rows.push(on_all("guarded", machines.iter().map(guarded).collect()));
+        let settings = hosts.iter().zip(&machines).map(|(host, machine)| guarded(host, machine));
+        rows.push(on_all("guarded", settings.collect::<Result<_>>()?));
     }
     Ok(rows)
 }

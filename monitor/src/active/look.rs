@@ -236,6 +236,7 @@ impl Looker {
             source: known.source,
             started_unix_seconds: started.map(|start| since(start, UNIX_EPOCH)),
             running_seconds: started.map(|start| since(now, start)),
+            expected_seconds: None,
             worker: known.worker,
             client: known.client.map(|pid| self.describe(pid)),
             user: *user,

@@ -3,40 +3,43 @@
 use detect::human::size;
 
 use super::{Active, Build};
+use crate::estimate::left;
+use crate::human::{self, short, time};
+
+/// Names are seldom longer.
+const LONGEST_NAME: usize = 60;
+
+/// A command is known by its beginning.
+const LONGEST_CLIENT: usize = 80;
+
+/// What is said of each build.
+pub const TITLES: [&str; 7] = ["Build", "Time", "Expected", "CPU", "Memory", "By", "For"];
 
 /// One line for each build under a line of titles.
 pub fn table(active: &Active) -> String {
     if active.builds.is_empty() {
         return "nothing is being built\n".to_owned();
     }
-    let titles = ["Build", "Time", "CPU", "Memory", "By", "For"].map(str::to_owned);
-    let rows: Vec<[String; 6]> =
+    let titles = TITLES.map(str::to_owned);
+    let rows: Vec<[String; 7]> =
         std::iter::once(titles).chain(active.builds.iter().map(row)).collect();
-    let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        format!("{}\n", line.trim_end())
-    };
-    rows.iter().map(line).collect()
+    human::table(&rows, [false; 7])
 }
 
 /// The cells of a build.
-pub fn row(build: &Build) -> [String; 6] {
+pub fn row(build: &Build) -> [String; 7] {
     let unknown = || "?".to_owned();
     let client = build.client.as_ref().map(|client| {
         let user = client.user.as_deref().unwrap_or("?");
         match &client.command {
-            Some(command) => format!("{user}: {}", command.chars().take(60).collect::<String>()),
-            None => user.to_owned(),
+            Some(command) => short(&format!("{user}: {command}"), LONGEST_CLIENT),
+            None => short(user, LONGEST_CLIENT),
         }
     });
     [
-        build.name.clone(),
+        short(&build.name, LONGEST_NAME),
         build.running_seconds.map_or_else(unknown, time),
+        expected(build).unwrap_or_else(unknown),
         build.cpu_seconds.map_or_else(unknown, time),
         build.memory_bytes.map_or_else(unknown, size),
         build.user.map_or_else(
@@ -47,38 +50,17 @@ pub fn row(build: &Build) -> [String; 6] {
     ]
 }
 
-/// A time as people say it: seconds with a tenth, then minutes, then hours.
-pub fn time(seconds: f64) -> String {
-    if seconds < 60.0 {
-        return format!("{:.1} s", seconds.max(0.0));
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "at least a minute, and what is above the range becomes its end"
-    )]
-    let whole = seconds as u64;
-    match whole / 60 {
-        minutes @ 0..60 => format!("{minutes} min {:02} s", whole % 60),
-        minutes => format!("{} h {:02} min", minutes / 60, minutes % 60),
-    }
+/// How long it still takes.
+pub fn expected(build: &Build) -> Option<String> {
+    Some(left(build.expected_seconds?, build.running_seconds?))
 }
 
 #[cfg(test)]
 mod tests {
     use detect::number::Version;
 
-    use super::{table, time};
+    use super::table;
     use crate::active::Active;
-
-    #[test]
-    fn times_are_short() {
-        assert_eq!(time(0.04), "0.0 s");
-        assert_eq!(time(59.9), "59.9 s");
-        assert_eq!(time(61.0), "1 min 01 s");
-        assert_eq!(time(7322.0), "2 h 02 min");
-        assert_eq!(time(f64::NAN), "0 min 00 s");
-    }
 
     #[test]
     fn an_idle_machine_says_so() {

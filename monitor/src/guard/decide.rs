@@ -3,12 +3,18 @@
 //! Builds are let in by what they are predicted to need, in the order of their
 //! age; freezing what runs comes last, since what is frozen keeps its memory.
 //!
+//! What is expected of all that run stays below the mark above which builds are
+//! frozen, so that good predictions freeze nobody. What may come instead, were
+//! some of them wrong, stays below the one where there is no time left.
+//!
 //! **Invariant:** whenever there are builds the oldest of them runs, so that
 //! something always ends. Nothing that runs is stopped below the high mark, but
 //! to give another its turn.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use profile::guarded::{CRITICAL, ERROR};
 
 /// Between two freezes, and between two thaws: what the one changes must show
 /// before the next.
@@ -20,9 +26,6 @@ pub const RUN: Duration = Duration::from_secs(2);
 /// How long a build stays frozen while another one that could be is not.
 pub const TURN: Duration = Duration::from_secs(30);
 
-/// The share of memory above which there is no time to wait for anything.
-const CRITICAL: f64 = 0.95;
-
 /// A prediction that was passed is a bad one: so much more is expected.
 const GROWTH: f64 = 1.25;
 
@@ -33,8 +36,6 @@ pub struct Marks {
     pub high: f64,
     /// Below it they are thawed.
     pub low: f64,
-    /// What all predictions together may take.
-    pub admit: f64,
 }
 
 /// A build, for as long as it runs: its user, who builds one thing at a time,
@@ -70,6 +71,8 @@ pub struct Moment {
     pub limit_bytes: u64,
     /// Memory that is used, by builds and all else.
     pub used_bytes: u64,
+    /// Whether the kernel says that processes wait for memory.
+    pub is_pressed: bool,
     /// The builds.
     pub builds: Vec<Seen>,
     /// How long Nix lets a build be silent, or run, if that is bounded.
@@ -173,34 +176,33 @@ impl Guard {
 
     /// Let in what fits, the oldest first.
     fn admit(&mut self, moment: &Moment, builds: &[Seen], actions: &mut Vec<Action>) {
-        let of_builds = builds.iter().map(|build| build.memory_bytes).fold(0, u64::saturating_add);
-        let others = moment.used_bytes.saturating_sub(of_builds);
-        let total = share(moment.limit_bytes, self.marks.admit).saturating_sub(others);
-        let is_short = is_above(moment, self.marks.high)
+        let room = Room::of(moment, self.marks);
+        let is_short = (moment.is_pressed && is_above(moment, self.marks.low))
+            || is_above(moment, self.marks.high)
             || self.states.values().any(|state| matches!(state, State::Frozen(_)));
-        let mut taken = 0_u64;
+        let mut taken = Need::default();
         // Whoever is stopped keeps the memory it has.
         let runs = |id| matches!(self.states.get(&id), Some(State::Running(_)));
         let stopped = builds.iter().filter(|build| !runs(build.id));
         let mut stopped = stopped.map(|build| build.memory_bytes).fold(0, u64::saturating_add);
         // The most that one which does not fit will need together with all that
         // run and are younger: they must not be in its way once it is the oldest.
-        let mut kept = 0_u64;
+        let mut kept: Option<Need> = None;
         for build in builds {
-            let need = need(build);
+            let need = Need::of(build);
             let state = self.states.get(&build.id).copied();
             let is_in = match state {
                 Some(State::Running(_)) => {
-                    taken = taken.saturating_add(need);
+                    taken = taken.and(need);
                     continue;
                 }
                 None if build.has_begun => true,
                 Some(State::Frozen(_)) => continue,
                 Some(State::Held(_)) | None => {
-                    let all = taken_by_later(builds, build.id, &self.states);
-                    let own = stopped.saturating_sub(build.memory_bytes);
-                    let sum = [need, all, own].into_iter().fold(taken, u64::saturating_add);
-                    let fits = sum <= total && (kept == 0 || kept.saturating_add(need) <= total);
+                    let all = taken.and(need).and(taken_by_later(builds, build.id, &self.states));
+                    let own = Need::sure(stopped.saturating_sub(build.memory_bytes));
+                    let fits = room.has(all.and(own))
+                        && kept.is_none_or(|kept| room.has(kept.and(need).and(own)));
                     let waited = match state {
                         Some(State::Held(since)) => moment.now.saturating_sub(since),
                         _ => Duration::ZERO,
@@ -211,18 +213,25 @@ impl Guard {
             };
             if is_in {
                 stopped = stopped.saturating_sub(build.memory_bytes);
-                taken = taken.saturating_add(need);
-                kept = if kept == 0 { 0 } else { kept.saturating_add(need) };
+                taken = taken.and(need);
+                kept = kept.map(|kept| kept.and(need));
                 self.run(build.id, moment.now, actions);
             } else {
-                kept =
-                    kept.max(need.saturating_add(taken_by_later(builds, build.id, &self.states)));
+                let later = need.and(taken_by_later(builds, build.id, &self.states));
+                kept = Some(kept.map_or(later, |kept| kept.larger(later)));
                 if state.is_none() {
                     self.states.insert(build.id, State::Held(moment.now));
                     actions.push(Action::Hold(build.id));
                 }
             }
         }
+    }
+
+    /// Whether one more build would fit, did it need so much.
+    pub fn has_room_for(&self, bytes: u64, moment: &Moment) -> bool {
+        let room = Room::of(moment, self.marks);
+        let another = Need::expected(bytes);
+        room.has(moment.builds.iter().map(Need::of).fold(another, Need::and))
     }
 
     fn run(&mut self, id: Id, now: Duration, actions: &mut Vec<Action>) {
@@ -244,33 +253,96 @@ impl Guard {
     }
 }
 
-/// The most that a build is expected to use by now.
-fn need(build: &Seen) -> u64 {
-    if build.memory_bytes > build.predicted_bytes {
-        return share(build.memory_bytes, GROWTH);
+/// What builds need together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Need {
+    /// As expected.
+    bytes: u64,
+    /// The sum of the squares of what each may need more.
+    errors: f64,
+}
+
+impl Need {
+    /// The most that a build is expected to use by now.
+    fn of(build: &Seen) -> Self {
+        let is_wrong = build.memory_bytes > build.predicted_bytes;
+        let bytes =
+            if is_wrong { share(build.memory_bytes, GROWTH) } else { build.predicted_bytes };
+        Self::expected(bytes)
     }
-    build.predicted_bytes
+
+    /// What may be wrong.
+    fn expected(bytes: u64) -> Self {
+        Self { bytes, errors: float(share(bytes, ERROR)).powi(2) }
+    }
+
+    /// What is known for sure.
+    fn sure(bytes: u64) -> Self {
+        Self { bytes, errors: 0.0 }
+    }
+
+    fn and(self, other: Self) -> Self {
+        let bytes = self.bytes.saturating_add(other.bytes);
+        Self { bytes, errors: self.errors + other.errors }
+    }
+
+    /// The larger of both in each way.
+    fn larger(self, other: Self) -> Self {
+        Self { bytes: self.bytes.max(other.bytes), errors: self.errors.max(other.errors) }
+    }
+}
+
+/// Where builds have to fit.
+struct Room {
+    limit_bytes: u64,
+    high: f64,
+    /// What others than builds use.
+    others_bytes: u64,
+}
+
+impl Room {
+    fn of(moment: &Moment, marks: Marks) -> Self {
+        let of_builds = moment.builds.iter().map(|build| build.memory_bytes);
+        let of_builds = of_builds.fold(0, u64::saturating_add);
+        Self {
+            limit_bytes: moment.limit_bytes,
+            high: marks.high,
+            others_bytes: moment.used_bytes.saturating_sub(of_builds),
+        }
+    }
+
+    fn has(&self, need: Need) -> bool {
+        let expected = float(need.bytes.saturating_add(self.others_bytes));
+        let limit = float(self.limit_bytes);
+        expected <= limit * self.high && expected + need.errors.sqrt() <= limit * CRITICAL
+    }
 }
 
 /// What those that run and are younger than a build will need.
-fn taken_by_later(builds: &[Seen], id: Id, states: &BTreeMap<Id, State>) -> u64 {
+fn taken_by_later(builds: &[Seen], id: Id, states: &BTreeMap<Id, State>) -> Need {
     let later = builds.iter().filter(|build| build.id > id);
     let runs = |build: &&Seen| matches!(states.get(&build.id), Some(State::Running(_)));
-    later.filter(runs).map(need).fold(0, u64::saturating_add)
+    later.filter(runs).map(Need::of).fold(Need::default(), Need::and)
 }
 
 fn is_above(moment: &Moment, mark: f64) -> bool {
     moment.used_bytes > share(moment.limit_bytes, mark)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "never below 0, what is above the range becomes its end, and a byte is no matter"
-)]
 fn share(bytes: u64, share: f64) -> u64 {
-    (bytes as f64 * share) as u64
+    let bytes = float(bytes) * share;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never below 0, and what is above the range becomes its end"
+    )]
+    let whole = bytes as u64;
+    whole
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a byte is no matter")]
+fn float(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 #[cfg(test)]

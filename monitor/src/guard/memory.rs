@@ -21,6 +21,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// What share of it is used.
+    #[expect(clippy::cast_precision_loss, reason = "a share of bytes")]
+    pub fn used_share(self) -> f64 {
+        self.used_bytes as f64 / self.limit_bytes.max(1) as f64
+    }
+
     fn free(self) -> u64 {
         self.limit_bytes.saturating_sub(self.used_bytes)
     }

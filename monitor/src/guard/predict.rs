@@ -1,25 +1,64 @@
 //! The most memory a build is going to need.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use profile::costs::Costs;
-use profile::sizing::GIB;
+use profile::guarded::assumed_bytes;
 
-/// Without a record: what the study of sizing assumes of a build, besides its
-/// threads and for each of them.
-const BASE_BYTES: u64 = 3 * GIB / 10;
-const SLOT_BYTES: u64 = 4 * GIB / 10;
+/// How many builds of a package count, as in recorded costs.
+const LAST: usize = 5;
 
-/// What a peak may be above nine of ten recorded ones: five quarters.
-const HEADROOM: (u64, u64) = (5, 4);
+/// Most packages to remember; who is new is not, beyond.
+const MOST: usize = 10_000;
 
-/// A build's predicted peak; whether it is from a record.
-pub fn peak_bytes(costs: Option<&Costs>, name: &str, threads: u64) -> (u64, bool) {
-    let recorded = costs.and_then(|costs| {
-        let cost = costs.packages.get(package(name)).or_else(|| costs.packages.get(name))?;
-        cost.peak_memory_bytes
-    });
-    match recorded {
-        Some(peak) => (peak.saturating_mul(HEADROOM.0) / HEADROOM.1, true),
-        None => (BASE_BYTES.saturating_add(SLOT_BYTES.saturating_mul(threads.max(1))), false),
+/// What is known of what packages need: what was recorded, and what was seen.
+#[derive(Debug, Default)]
+pub struct Predictor {
+    costs: Option<Costs>,
+    seen: BTreeMap<String, VecDeque<u64>>,
+}
+
+impl Predictor {
+    /// By what is recorded.
+    pub fn new(costs: Option<Costs>) -> Self {
+        Self { costs, seen: BTreeMap::new() }
+    }
+
+    /// Go by other records.
+    pub fn replace(&mut self, costs: Costs) {
+        self.costs = Some(costs);
+    }
+
+    /// A build has ended that used so much at most.
+    pub fn learn(&mut self, name: &str, peak_bytes: u64) {
+        let package = package(name);
+        if peak_bytes == 0 || (self.seen.len() >= MOST && !self.seen.contains_key(package)) {
+            return;
+        }
+        let seen = self.seen.entry(package.to_owned()).or_default();
+        seen.push_back(peak_bytes);
+        if seen.len() > LAST {
+            seen.pop_front();
+        }
+    }
+
+    /// A build's expected peak: what nine of ten of those recorded did not pass,
+    /// and none of the last that were seen; else what is assumed of any.
+    pub fn peak_bytes(&self, name: &str, threads: u64) -> u64 {
+        let recorded = self.costs.as_ref().and_then(|costs| {
+            let cost = costs.packages.get(package(name)).or_else(|| costs.packages.get(name))?;
+            cost.peak_memory_bytes
+        });
+        let seen = self.seen.get(package(name)).and_then(|seen| seen.iter().max().copied());
+        recorded.max(seen).unwrap_or_else(|| assumed_bytes(threads))
+    }
+
+    /// The most that any build is expected to need.
+    pub fn most_bytes(&self, threads: u64) -> u64 {
+        let packages = self.costs.iter().flat_map(|costs| costs.packages.values());
+        let recorded = packages.filter_map(|cost| cost.peak_memory_bytes);
+        let seen = self.seen.values().flatten().copied();
+        recorded.chain(seen).fold(assumed_bytes(threads), u64::max)
     }
 }
 
@@ -36,8 +75,9 @@ pub fn package(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use profile::costs::Costs;
+    use profile::guarded::assumed_bytes;
 
-    use super::{BASE_BYTES, SLOT_BYTES, package, peak_bytes};
+    use super::{Predictor, package};
 
     #[test]
     fn names_without_versions() {
@@ -62,8 +102,17 @@ mod tests {
                 "base_memory_bytes": null, "slot_memory_bytes": null, "width": null}}}"#,
         )
         .expect("costs");
-        assert_eq!(peak_bytes(Some(&costs), "hello-2.12", 8), (1250, true));
-        assert_eq!(peak_bytes(Some(&costs), "other-1", 2), (BASE_BYTES + 2 * SLOT_BYTES, false));
-        assert_eq!(peak_bytes(None, "hello-2.12", 0), (BASE_BYTES + SLOT_BYTES, false));
+        let mut by_record = Predictor::new(Some(costs));
+        assert_eq!(by_record.peak_bytes("hello-2.12", 8), 1000);
+        assert_eq!(by_record.peak_bytes("other-1", 2), assumed_bytes(2));
+        assert_eq!(by_record.most_bytes(2), assumed_bytes(2));
+        for peak in [1, 2000, 3, 4, 5, 6] {
+            by_record.learn("hello-2.13", peak);
+        }
+        assert_eq!(by_record.peak_bytes("hello-2.12", 8), 2000);
+        by_record.learn("hello-2.13", 7);
+        assert_eq!(by_record.peak_bytes("hello-2.12", 8), 1000, "only the last five count");
+        let unknown = Predictor::new(None);
+        assert_eq!(unknown.peak_bytes("hello-2.12", 0), assumed_bytes(1));
     }
 }

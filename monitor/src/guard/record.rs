@@ -1,7 +1,7 @@
 //! What is stopped at the moment, written down before it is: whoever comes
 //! after a guard that is gone lets it go on.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::thread;
@@ -22,22 +22,25 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The file's contents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Version of the format.
-    pub(super) version: Version<1>,
+    pub(crate) version: Version<1>,
     /// The builds that are stopped.
-    pub(super) stopped: Vec<Stopped>,
-    /// Builds held before they began, since the guard started.
-    pub(super) holds: u64,
+    pub(crate) stopped: Vec<Stopped>,
+    /// Builds held before they began, since the machine started.
+    pub(crate) holds: u64,
     /// Builds frozen while they ran.
-    pub(super) freezes: u64,
+    pub(crate) freezes: u64,
     /// How long they were stopped, all together.
-    pub(super) stopped_seconds: f64,
+    pub(crate) stopped_seconds: f64,
+    /// The most that builds held at once were expected to need.
+    #[serde(default)]
+    pub(crate) most_held_bytes: u64,
 }
 
 /// Where the record is kept, for one guard at a time.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     path: PathBuf,
     _only: Option<File>,
 }
@@ -59,12 +62,12 @@ impl Keeper {
     }
 
     /// The place, only to look.
-    pub(super) fn look() -> Self {
+    pub(crate) fn look() -> Self {
         Self { path: folder().join("guard.json"), _only: None }
     }
 
     /// What is written there; nothing when there is no file.
-    pub(super) fn read(&self) -> Result<Record> {
+    pub(crate) fn read(&self) -> Result<Record> {
         match fs::read(&self.path) {
             Ok(text) => stage::parse(&text).with_context(|| self.path.display().to_string()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Record::default()),
@@ -72,9 +75,15 @@ impl Keeper {
         }
     }
 
-    /// Write it, whole or not at all.
+    /// Whether a guard has the place; `None` where none ever had.
+    pub(crate) fn is_taken(&self) -> Option<bool> {
+        let lock = File::open(self.path.with_extension("lock")).ok()?;
+        Some(matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Write it, whole or not at all, for everyone to read.
     pub(super) fn write(&self, record: &Record) -> Result<()> {
-        file::replace(&self.path, stage::text(record)?.as_bytes())
+        file::publish(&self.path, stage::text(record)?.as_bytes())
     }
 }
 

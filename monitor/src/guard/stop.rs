@@ -10,7 +10,8 @@
 //! meaning another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -69,8 +70,15 @@ impl Stopper {
     pub fn go(&mut self, build: &Stopped) {
         freeze(build, false);
         let spared = self.spared.remove(&build.user).unwrap_or_default();
-        let is_ours = |process: &Process| process.is_stopped() && !spared.contains(&which(process));
-        self.signal_all(build.user, Signal::CONT, is_ours);
+        let is_ours = |process: &Process| !spared.contains(&which(process));
+        // First all of them: to one that waits in the kernel, or for a CPU, the
+        // signal to stop has not come yet, and would come later. This one takes it
+        // back.
+        let mut own = self.of(build.user);
+        own.retain(is_ours);
+        self.signal_each(own, build.user, Signal::CONT);
+        let is_left = |process: &Process| process.is_stopped() && is_ours(process);
+        self.signal_all(build.user, Signal::CONT, is_left);
     }
 
     /// Signal all processes of a user that need it, until there are none: twice,
@@ -82,12 +90,6 @@ impl Stopper {
         for _ in 0..ROUNDS {
             let mut own = self.of(user);
             own.retain(|process| needs(process) && !done.contains(&which(process)));
-            // Parents are stopped before their children, and woken after them:
-            // a shell that waits should not see a child stopped.
-            own.sort_unstable_by_key(|process| (process.started_ticks, process.pid));
-            if signal == Signal::CONT {
-                own.reverse();
-            }
             if own.is_empty() {
                 quiet += 1;
                 if quiet == 2 {
@@ -96,11 +98,21 @@ impl Stopper {
                 continue;
             }
             quiet = 0;
-            for process in &own {
-                self.signal(process, user, signal);
-                done.insert(which(process));
-            }
+            done.extend(own.iter().map(which));
+            self.signal_each(own, user, signal);
             thread::sleep(ARRIVAL);
+        }
+    }
+
+    /// Parents are stopped before their children, and woken after them: a shell
+    /// that waits should not see a child stopped.
+    fn signal_each(&self, mut processes: Vec<Process>, user: u32, signal: Signal) {
+        processes.sort_unstable_by_key(|process| (process.started_ticks, process.pid));
+        if signal == Signal::CONT {
+            processes.reverse();
+        }
+        for process in &processes {
+            self.signal(process, user, signal);
         }
     }
 
@@ -135,7 +147,9 @@ pub fn thaw(builds: &[Stopped]) {
 /// Freeze or thaw a build's own group; whether there was one.
 fn freeze(build: &Stopped, frozen: bool) -> bool {
     let Some(group) = &build.group else { return false };
-    fs::write(group.join("cgroup.freeze"), if frozen { "1" } else { "0" }).is_ok()
+    // What is not there is not made.
+    let file = OpenOptions::new().write(true).open(group.join("cgroup.freeze"));
+    file.and_then(|mut file| file.write_all(if frozen { b"1" } else { b"0" })).is_ok()
 }
 
 /// Whether a group is one that can be frozen.
@@ -145,4 +159,40 @@ pub fn can_freeze(group: &Path) -> bool {
 
 fn which(process: &Process) -> Which {
     (process.pid, process.started_ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Stopped, Stopper, can_freeze};
+
+    /// A user of whom there are no processes.
+    const NOBODY: u32 = 4_000_000_000;
+
+    #[test]
+    fn a_group_of_its_own_is_frozen_and_thawed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("cgroup.freeze");
+        assert!(!can_freeze(folder.path()));
+        fs::write(&file, "0").expect("written");
+        assert!(can_freeze(folder.path()));
+        let build = Stopped { user: NOBODY, group: Some(folder.path().to_owned()) };
+        let mut stopper = Stopper::live();
+        stopper.stop(&build);
+        assert_eq!(fs::read_to_string(&file).expect("read"), "1");
+        stopper.go(&build);
+        assert_eq!(fs::read_to_string(&file).expect("read"), "0");
+    }
+
+    #[test]
+    fn where_a_group_cannot_be_frozen_nothing_is_made() {
+        let folder = tempfile::tempdir().expect("folder");
+        let group = folder.path().join("gone");
+        let build = Stopped { user: NOBODY, group: Some(group.clone()) };
+        let mut stopper = Stopper::live();
+        stopper.stop(&build);
+        stopper.go(&build);
+        assert!(!group.exists());
+    }
 }

@@ -10,18 +10,23 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Options;
+use super::notify::Manager;
 use super::stop::{Stopped, thaw};
 
 /// How long a worker that has stopped something may be silent: it speaks twenty
 /// times a second.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// How long one that has stopped nothing may be silent: it speaks every two
+/// seconds, but on a busy machine.
+const ABSENCE: Duration = Duration::from_secs(20);
 
 /// What the worker is called, so that who ends the one by its name does not end
 /// the other.
@@ -53,14 +58,25 @@ pub(super) fn run(options: &Options) -> Result<()> {
     thread::spawn(move || listen(BufReader::new(stdout), &sender));
 
     let mut stopped: Vec<Stopped> = Vec::new();
+    let manager = Manager::of_environment();
+    manager.tell("READY=1");
+    let mut told = Instant::now();
+    let mut heard = Instant::now();
     let why = loop {
+        if told.elapsed() >= SILENCE {
+            manager.tell("WATCHDOG=1");
+            told = Instant::now();
+        }
         match events.recv_timeout(SILENCE) {
-            Ok(Event::Said(said)) => stopped = said,
+            Ok(Event::Said(said)) => {
+                stopped = said;
+                heard = Instant::now();
+            }
             Ok(Event::End) => break None,
             Ok(Event::Gone) | Err(RecvTimeoutError::Disconnected) => {
                 break Some("the worker is gone");
             }
-            Err(RecvTimeoutError::Timeout) if stopped.is_empty() => {}
+            Err(RecvTimeoutError::Timeout) if stopped.is_empty() && heard.elapsed() < ABSENCE => {}
             Err(RecvTimeoutError::Timeout) => break Some("the worker has stopped"),
         }
     };

@@ -4,55 +4,40 @@
 //! when the parent is gone or stopped itself, everything goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use detect::human::size;
 use detect::report::{reason, say};
 use detect::stage;
-use profile::costs::Costs;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::decide::{Action, Guard, Id, Marks, Moment, Seen, State};
+use super::known::{Known, describe};
+use super::predict::Predictor;
 use super::record::{Keeper, Record};
+use super::rhythm::{Builds, Rhythm};
 use super::stop::{Stopped, Stopper, can_freeze};
-use super::{Options, memory, predict};
+use super::{Options, memory};
 use crate::active::{self, Build, Source};
 use crate::processes::{Proc, variable};
 use crate::sample::groups;
 
-/// How often to look: when nothing is built, when builds have room, when they
-/// have not, and when one is just about to begin.
-const IDLE: Duration = Duration::from_secs(1);
-const CALM: Duration = Duration::from_millis(250);
-const TIGHT: Duration = Duration::from_millis(50);
-const EAGER: Duration = Duration::from_millis(10);
-
-/// How long after a build user was locked its builder may take to begin.
-const BEGINNING: Duration = Duration::from_millis(300);
+/// How often to tell the parent that we are there when nothing is stopped.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Seconds after which a build that is seen for the first time is left alone.
 const BEGUN: f64 = 2.0;
 
-/// What is known of a build for as long as it runs.
-struct Known {
-    name: String,
-    peak_bytes: u64,
-    stopped: Stopped,
-    since: Option<Instant>,
-}
-
 pub(super) struct Worker {
     options: Options,
-    costs: Option<Costs>,
+    predictor: Predictor,
+    /// When the recorded costs were last changed.
+    costs_changed: Option<SystemTime>,
     keeper: Keeper,
     record: Record,
     guard: Guard,
@@ -63,34 +48,41 @@ pub(super) struct Worker {
     known: BTreeMap<Id, Known>,
     proc: Proc,
     start: Instant,
-    pool: PathBuf,
-    /// Looks at the locks of build users, once that folder is there.
-    watch: Option<OwnedFd>,
-    begun: Option<Instant>,
-    /// Whether a builder was found since.
-    found: bool,
-    used_share: f64,
+    rhythm: Rhythm,
+    /// One of the processes that build.
+    nix: Option<u32>,
     complained: bool,
+    /// When the parent was last told anything.
+    told: Option<Instant>,
 }
 
 impl Worker {
     /// Ready to look; what an earlier guard left stopped goes on.
     pub(super) fn new(options: Options) -> Result<Self> {
-        let costs = options.costs.as_deref().map(|file| stage::read(Some(file))).transpose()?;
+        let costs_changed = options.costs.as_deref().and_then(changed);
+        let costs = match &options.costs {
+            // The service's is written by another, who may not have been there yet.
+            Some(file) if costs_changed.is_some() => Some(stage::read(Some(file))?),
+            _ => None,
+        };
         let is_looking = options.dry_run || options.once;
         let keeper = if is_looking { Keeper::look() } else { Keeper::take()? };
+        let mut record = keeper.read().unwrap_or_default();
         if !is_looking {
-            super::stop::thaw(&keeper.read().unwrap_or_default().stopped);
+            super::stop::thaw(&record.stopped);
+            record.stopped.clear();
             // What cannot be written down is not stopped; better known now.
-            keeper.write(&Record::default())?;
+            keeper.write(&record)?;
         }
-        let marks = Marks { high: options.high, low: options.low, admit: options.admit() };
+        let marks = Marks { high: options.high, low: options.low };
+        let low = options.low;
         let state = std::env::var_os("NIX_STATE_DIR").unwrap_or_else(|| "/nix/var/nix".into());
         Ok(Self {
             options,
-            costs,
+            predictor: Predictor::new(costs),
+            costs_changed,
             keeper,
-            record: Record::default(),
+            record,
             guard: Guard::new(marks),
             builds: active::Looker::live(),
             memory: memory::Looker::live(),
@@ -99,12 +91,10 @@ impl Worker {
             known: BTreeMap::new(),
             proc: Proc::live(),
             start: Instant::now(),
-            pool: PathBuf::from(state).join("userpool"),
-            watch: None,
-            begun: None,
-            found: false,
-            used_share: 0.0,
+            rhythm: Rhythm::new(low, PathBuf::from(state).join("userpool")),
+            nix: None,
             complained: false,
+            told: None,
         })
     }
 
@@ -115,15 +105,19 @@ impl Worker {
         for signal in [SIGTERM, SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&ends)).context("signals")?;
         }
-        let parent = std::os::unix::process::parent_id();
-        while !ends.load(Ordering::Relaxed) && self.wait() {
-            if self.proc.process(parent).is_some_and(|parent| parent.is_stopped()) {
+        while !ends.load(Ordering::Relaxed) {
+            if !self.rhythm.wait(!self.record.stopped.is_empty()) {
+                break;
+            }
+            if !self.record.stopped.is_empty() && self.is_alone() {
                 self.let_all_go();
             } else {
                 self.step();
             }
             // A parent that is gone has closed the pipe.
-            if !self.options.dry_run && self.tell().is_err() {
+            let is_time = self.told.is_none_or(|told| told.elapsed() >= HEARTBEAT);
+            let says = !self.record.stopped.is_empty() || is_time;
+            if says && !self.options.dry_run && self.tell().is_err() {
                 break;
             }
         }
@@ -131,48 +125,22 @@ impl Worker {
         Ok(())
     }
 
-    /// Wait until it is time to look; false when stdin has ended.
-    fn wait(&mut self) -> bool {
-        if self.watch.is_none() {
-            self.watch = watch(&self.pool);
-        }
-        let is_tight = !self.record.stopped.is_empty() || self.used_share > self.options.low;
-        let timeout = match self.begun {
-            Some(at) if at.elapsed() < BEGINNING => {
-                if self.found {
-                    TIGHT
-                } else {
-                    EAGER
-                }
-            }
-            _ if is_tight => TIGHT,
-            _ if !self.known.is_empty() => CALM,
-            _ if self.watch.is_none() => CALM,
-            _ => IDLE,
-        };
-        let timeout = Timespec::try_from(timeout).ok();
-        let stdin = io::stdin();
-        let mut files = vec![PollFd::new(&stdin, PollFlags::IN)];
-        files.extend(self.watch.as_ref().map(|watch| PollFd::new(watch, PollFlags::IN)));
-        if poll(&mut files, timeout.as_ref()).is_err() {
-            // A signal, which the loop looks at.
-            return true;
-        }
-        let has = |file: Option<&PollFd<'_>>| file.is_some_and(|file| !file.revents().is_empty());
-        let (told, locked) = (has(files.first()), has(files.get(1)));
-        if locked && let Some(watch) = &self.watch {
-            let mut events = [0; 4096];
-            let _ = rustix::io::read(watch.as_fd(), &mut events);
-            self.begun = Some(Instant::now());
-            self.found = false;
-        }
-        !told || stdin.lock().read(&mut [0; 16]).is_ok_and(|length| length > 0)
+    /// Whether the parent is stopped, so that nobody would let go on what we stop.
+    fn is_alone(&self) -> bool {
+        let parent = std::os::unix::process::parent_id();
+        self.proc.process(parent).is_none_or(|parent| parent.is_stopped())
     }
 
     /// Look once, and do what follows.
     pub(super) fn step(&mut self) {
+        let memory = || self.memory.look(self.nix);
+        if self.record.stopped.is_empty() && self.rhythm.is_quiet(memory) {
+            return;
+        }
         let Some(moment) = self.look() else { return };
         let actions = self.guard.decide(&moment);
+        let most = self.predictor.most_bytes(cpus());
+        self.rhythm.is_full = !self.guard.has_room_for(most, &moment);
         let lines: Vec<String> =
             actions.iter().map(|action| describe(action, &moment, &self.known)).collect();
         if self.options.once || self.options.dry_run {
@@ -202,13 +170,16 @@ impl Worker {
         let mut seen = Vec::new();
         for build in &active.builds {
             if let Some(id) = self.know(build) {
-                let peak = self.known.get(&id).map_or(0, |known| known.peak_bytes);
                 let memory_bytes = build.memory_bytes.unwrap_or(0);
+                let peak = self.known.get_mut(&id).map_or(0, |known| {
+                    known.used_bytes = known.used_bytes.max(memory_bytes);
+                    known.peak_bytes
+                });
                 let has_begun = build.running_seconds.is_some_and(|time| time > BEGUN);
                 seen.push(Seen { id, memory_bytes, predicted_bytes: peak, has_begun });
             }
         }
-        self.known.retain(|id, _| seen.iter().any(|build| build.id == *id));
+        self.forget_all_but(&seen);
         let is_known = |stopped: &Stopped| self.known.values().any(|one| one.stopped == *stopped);
         let (stays, gone): (Vec<Stopped>, Vec<Stopped>) =
             std::mem::take(&mut self.record.stopped).into_iter().partition(is_known);
@@ -222,17 +193,52 @@ impl Worker {
             // Late is soon enough.
             let _ = self.keeper.write(&self.record);
         }
-        let memory = self.memory.look(active.builds.first().map(|build| build.worker))?;
-        #[expect(clippy::cast_precision_loss, reason = "a share of bytes")]
-        let share = memory.used_bytes as f64 / memory.limit_bytes.max(1) as f64;
-        self.used_share = share;
+        self.nix = active.builds.first().map(|build| build.worker);
+        let memory = self.memory.look(self.nix)?;
+        let is_ours =
+            |build: &&Build| build.user.is_some_and(|user| self.options.users.contains(&user));
+        let ours = active.builds.iter().filter(is_ours).count();
+        self.rhythm.looked_at(memory, Builds { are_there: ours > 0, begin: ours > seen.len() });
         Some(Moment {
             now: self.start.elapsed(),
             limit_bytes: memory.limit_bytes,
             used_bytes: memory.used_bytes,
+            is_pressed: self.rhythm.is_pressed(),
             builds: seen,
             patience: self.options.patience.map(Duration::from_secs),
         })
+    }
+
+    /// Forget the builds that are no longer there, but not what they needed.
+    fn forget_all_but(&mut self, seen: &[Seen]) {
+        let before = self.known.len();
+        let predictor = &mut self.predictor;
+        self.known.retain(|id, known| {
+            let stays = seen.iter().any(|build| build.id == *id);
+            if !stays {
+                predictor.learn(&known.name, known.used_bytes);
+            }
+            stays
+        });
+        if self.known.len() < before {
+            self.read_costs();
+        }
+    }
+
+    /// Read the costs again if they have changed since.
+    fn read_costs(&mut self) {
+        let Some(file) = self.options.costs.as_deref() else { return };
+        let now = changed(file);
+        if now.is_none() || now == self.costs_changed {
+            return;
+        }
+        self.costs_changed = now;
+        match stage::read(Some(file)) {
+            Ok(costs) => self.predictor.replace(costs),
+            Err(error) => {
+                say(&format!("monitor: guard: goes by the costs it had: {}", reason(&error)));
+            }
+        }
     }
 
     /// Who a build is, if it may be touched: what root's Nix builds by one of the
@@ -251,19 +257,20 @@ impl Worker {
             // such as downloads, never begins.
             let environ = self.proc.of(builder, "environ")?;
             variable(&environ, "NIX_BUILD_TOP")?;
-            let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+            let cpus = cpus();
             let cores = variable(&environ, "NIX_BUILD_CORES").and_then(|text| text.parse().ok());
             let threads =
                 cores.filter(|&cores| cores > 0).map_or(cpus, |cores: u64| cores.min(cpus));
-            let (peak_bytes, _) = predict::peak_bytes(self.costs.as_ref(), &build.name, threads);
+            let peak_bytes = self.predictor.peak_bytes(&build.name, threads);
             let group = build
                 .cgroup
                 .as_ref()
                 .and_then(|path| Some(self.groups.as_ref()?.join(path.trim_start_matches('/'))));
             let stopped = Stopped { user, group: group.filter(|group| can_freeze(group)) };
-            let known = Known { name: build.name.clone(), peak_bytes, stopped, since: None };
+            let name = build.name.clone();
+            let known = Known { name, peak_bytes, used_bytes: 0, stopped, since: None };
             self.known.insert(id, known);
-            self.found = true;
+            self.rhythm.found = true;
         }
         Some(id)
     }
@@ -275,6 +282,7 @@ impl Worker {
         }
         let stops: BTreeSet<Id> = actions.iter().filter_map(stopped_by).collect();
         if !stops.is_empty() {
+            ensure!(!self.is_alone(), "the guard's parent is stopped");
             let builds = stops.iter().filter_map(|id| self.known.get(id));
             self.record.stopped.extend(builds.map(|known| known.stopped.clone()));
             self.keeper.write(&self.record)?;
@@ -297,6 +305,13 @@ impl Worker {
                 }
             }
         }
+        let held = |(id, state): (&Id, &State)| match state {
+            State::Held(_) => self.known.get(id).map(|known| known.peak_bytes),
+            _ => None,
+        };
+        let held = self.guard.states().iter().filter_map(held).fold(0, u64::saturating_add);
+        self.record.most_held_bytes = self.record.most_held_bytes.max(held);
+        self.told = None;
         // Too much is written down now, which would do no harm.
         let _ = self.keeper.write(&self.record);
         Ok(())
@@ -307,9 +322,9 @@ impl Worker {
         for stopped in std::mem::take(&mut self.record.stopped) {
             self.stopper.go(&stopped);
         }
-        let marks =
-            Marks { high: self.options.high, low: self.options.low, admit: self.options.admit() };
+        let marks = Marks { high: self.options.high, low: self.options.low };
         self.guard = Guard::new(marks);
+        self.told = None;
         if !(self.options.dry_run || self.options.once) {
             let _ = self.keeper.write(&self.record);
         }
@@ -317,7 +332,8 @@ impl Worker {
 
     /// Tell the parent what is stopped, which is also how it knows that we are
     /// there.
-    fn tell(&self) -> Result<()> {
+    fn tell(&mut self) -> Result<()> {
+        self.told = Some(Instant::now());
         let mut line = serde_json::to_vec(&self.record.stopped)?;
         line.push(b'\n');
         let mut stdout = io::stdout().lock();
@@ -346,28 +362,11 @@ fn stopped_by(action: &Action) -> Option<Id> {
     }
 }
 
-fn describe(action: &Action, moment: &Moment, known: &BTreeMap<Id, Known>) -> String {
-    let (verb, id) = match action {
-        Action::Hold(id) => ("hold", id),
-        Action::Freeze(id) => ("freeze", id),
-        Action::Run(id) => ("let go on", id),
-    };
-    let peak = known.get(id).map_or(0, |known| known.peak_bytes);
-    let name = known.get(id).map_or("?", |known| known.name.as_str());
-    format!(
-        "{verb} {name} of user {}: predicted {}, {} of {} used",
-        id.user,
-        size(peak),
-        size(moment.used_bytes),
-        size(moment.limit_bytes)
-    )
+/// When a file was last changed.
+fn changed(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|file| file.modified()).ok()
 }
 
-/// Be woken when a file of the pool is opened, as Nix does to lock it.
-fn watch(pool: &std::path::Path) -> Option<OwnedFd> {
-    File::open(pool).ok()?;
-    let watch =
-        inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
-    inotify::add_watch(&watch, pool, inotify::WatchFlags::OPEN).ok()?;
-    Some(watch)
+fn cpus() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64)
 }

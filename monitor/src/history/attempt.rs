@@ -110,6 +110,16 @@ pub fn last_built(connection: &Connection, most: u32) -> rusqlite::Result<Vec<At
     rows.collect()
 }
 
+/// How long the last of them of one package took, so many at most.
+pub fn last_walls(connection: &Connection, pname: &str, most: u32) -> rusqlite::Result<Vec<f64>> {
+    let mut query = connection.prepare(
+        "select wall_seconds from builds where pname = ?1 and outcome = 'built' \
+         and wall_seconds is not null and machine is null order by ended desc limit ?2",
+    )?;
+    let rows = query.query_map(params![pname, most], |row| row.get(0))?;
+    rows.collect()
+}
+
 /// How often each package was built here: those of `last_built` and all before.
 pub fn times_built(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u32>> {
     let mut query = connection.prepare(

@@ -17,7 +17,8 @@ pub(super) fn run(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<
     let command = serde_json::to_string(&run.command).unwrap_or_default();
     let added = transaction.execute(
         "insert into runs (started, ended, command, exit_code, nix_version, jobs, cores, \
-         downloaded_bytes) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) on conflict do nothing",
+         downloaded_bytes, digest) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+         on conflict do nothing",
         params![
             run.started,
             run.ended,
@@ -27,6 +28,7 @@ pub(super) fn run(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<
             run.jobs,
             run.cores,
             integer(run.recorded.downloaded_bytes),
+            run.digest,
         ],
     )?;
     if added == 0 {

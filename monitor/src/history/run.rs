@@ -22,6 +22,9 @@ pub struct Run {
     pub jobs: Option<u32>,
     /// `cores` in force; 0, as in Nix, is all.
     pub cores: Option<u32>,
+    /// Of a recorded stream, by which it is known wherever and whenever it is read
+    /// again.
+    pub digest: Option<String>,
     /// What its events said.
     pub recorded: Recorded,
 }

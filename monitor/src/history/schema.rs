@@ -8,7 +8,7 @@ const APPLICATION: i32 = 0x4e78_5068;
 
 /// What makes each version from the one before it. Never changed once released:
 /// a new version is a new entry.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
 
 /// Times are seconds since 1970; what is not known is null.
 const FIRST: &str = "\
@@ -124,6 +124,12 @@ create table samples (
 ) without rowid;
 ";
 
+/// Recorded streams are known by what is in them.
+const SECOND: &str = "\
+alter table runs add column digest text;
+create unique index runs_by_digest on runs (digest);
+";
+
 /// Give a history the tables of this version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     if version(connection)? == MIGRATIONS.len() {
@@ -176,12 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn an_older_one_keeps_what_it_has() {
+        let mut older = Connection::open_in_memory().expect("open");
+        older.execute_batch(super::FIRST).expect("tables");
+        older.pragma_update(None, "application_id", super::APPLICATION).expect("ours");
+        older.pragma_update(None, "user_version", 1).expect("older");
+        let run =
+            "insert into runs (started, ended, command, downloaded_bytes) values (1, 2, '', 3)";
+        older.execute_batch(run).expect("a run");
+        migrate(&mut older).expect("the rest");
+        let query = "select ended, digest from runs where started = 1";
+        let row = older.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        assert_eq!(row, Ok((2.0, None::<String>)));
+        assert_eq!(version(&older).expect("current"), MIGRATIONS.len());
+    }
+
+    #[test]
     fn what_is_newer_or_not_ours_is_refused_by_name() {
         let mut newer = Connection::open_in_memory().expect("open");
         migrate(&mut newer).expect("tables");
         newer.pragma_update(None, "user_version", 7).expect("newer");
         let error = migrate(&mut newer).expect_err("newer").to_string();
-        assert_eq!(error, "history version 7, but this program knows those up to 1");
+        assert_eq!(error, "history version 7, but this program knows those up to 2");
 
         let mut other = Connection::open_in_memory().expect("open");
         other.execute_batch("create table t (a)").expect("a table");

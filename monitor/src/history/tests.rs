@@ -57,6 +57,7 @@ fn run(started: f64, builds: Vec<Build>) -> Run {
             unknown_events: 0,
             malformed_lines: 0,
         },
+        digest: None,
     }
 }
 

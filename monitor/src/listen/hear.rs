@@ -84,6 +84,7 @@ impl Hearer {
             jobs: None,
             cores: None,
             recorded,
+            digest: None,
         };
         let kept = self.history.as_deref().map(|file| History::open(file)?.record(&run));
         if let Some(Err(error)) = kept {

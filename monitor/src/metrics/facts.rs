@@ -10,10 +10,11 @@ use detect::root::Root;
 use rusqlite::Connection;
 
 use crate::active;
+use crate::guard::told::{Guarded, guarded};
 use crate::history::Place;
 use crate::history::tally::{Tally, tallies};
 use crate::snapshot::{now, past};
-use crate::store::{self, Amount, Store};
+use crate::store::{self, Amount, Kept, Store, kept};
 
 /// What is known; the rest is `None`.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +23,16 @@ pub struct Facts {
     pub version: Option<String>,
     /// What the store holds.
     pub store: Option<Store>,
+    /// What of it is kept.
+    pub kept: Option<Kept>,
     /// How many builds are running.
     pub active: Option<usize>,
     /// Builds that were ever recorded.
     pub builds: Option<Vec<Tally>>,
     /// What ever came from caches, by the names of their keys.
     pub substituted: Option<BTreeMap<String, Amount>>,
+    /// What a guard has done.
+    pub guard: Option<Guarded>,
     /// When the last snapshot was taken, in seconds since 1970.
     pub last_snapshot: Option<f64>,
 }
@@ -38,15 +43,25 @@ impl Facts {
         let root = Root::live();
         // Nix takes longest to answer.
         let asked = nix::ask(&root);
-        let mut facts = Self { active: Some(active::active().builds.len()), ..Self::default() };
+        let active = Some(active::active().builds.len());
+        let mut facts = Self { active, guard: guarded().found, ..Self::default() };
         let mut notes = Vec::new();
         let mut known = |what: &str, error: anyhow::Error| {
             let text = format!("{what}: {}", reason(&error));
             notes.push(Note::warning("metrics-missing", &text));
         };
+        let database = store::place();
         #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 are few enough")]
-        match store::look(&store::place(), now() as i64) {
-            Ok(store) => facts.store = Some(store),
+        let store = store::look(&database, now() as i64);
+        let nix = nix::nix(&root, asked, &mut Vec::new()).0;
+        match store {
+            Ok(store) => {
+                facts.store = Some(store);
+                match kept::look(&database, nix.as_ref()) {
+                    Ok(kept) => facts.kept = Some(kept),
+                    Err(error) => known("garbage", error),
+                }
+            }
             Err(error) => known("store", error),
         }
         match past(place).and_then(|past| past.ask(recorded)) {
@@ -58,7 +73,7 @@ impl Facts {
             Err(error) => known("history", error),
         }
         common.tell(&notes);
-        facts.version = nix::nix(&root, asked, &mut Vec::new()).0.and_then(|nix| nix.version);
+        facts.version = nix.and_then(|nix| nix.version);
         facts
     }
 }

@@ -89,12 +89,34 @@ pub fn families(facts: &Facts) -> Vec<Family> {
         help,
         origins(|amount| amount.nar_bytes),
     );
+    let dead = facts.kept.map(|kept| float(kept.dead.nar_bytes));
+    let help = "Size unpacked of the store's paths that no root keeps.";
+    add(Kind::Gauge, "nix_store_dead_bytes", Some("bytes"), help, one(dead));
     let registered = store.map(|store| sample("_total", &[], float(store.registered_paths)));
     let help = "Paths ever registered in the store, those that were collected too.";
     add(Kind::Counter, "nix_store_registered_paths", None, help, registered.into_iter().collect());
 
     let active = facts.active.map(|active| float(active as u64));
     add(Kind::Gauge, "nix_builds_active", None, "Builds that are running.", one(active));
+    if let Some(guard) = &facts.guard {
+        let total = |value| vec![sample("_total", &[], value)];
+        let help = "Builds held by the guard before they began.";
+        add(Kind::Counter, "nix_guard_holds", None, help, total(float(guard.holds)));
+        let help = "Builds frozen by the guard while they ran.";
+        add(Kind::Counter, "nix_guard_freezes", None, help, total(float(guard.freezes)));
+        let help = "How long builds were stopped by the guard.";
+        let seconds = Some("seconds");
+        let stopped = total(guard.stopped_seconds);
+        add(Kind::Counter, "nix_guard_stopped_seconds", seconds, help, stopped);
+        let help = "Builds that are stopped by the guard.";
+        add(Kind::Gauge, "nix_guard_stopped", None, help, one(Some(float(guard.stopped))));
+        let help = "The most that builds held at once were expected to need.";
+        let spared = one(Some(float(guard.spared_bytes)));
+        add(Kind::Gauge, "nix_guard_spared_bytes", Some("bytes"), help, spared);
+        let help = "Whether the guard is at work.";
+        let running = one(Some(f64::from(u8::from(guard.is_running))));
+        add(Kind::Gauge, "nix_guard_running", None, help, running);
+    }
     if let Some(tallies) = &facts.builds {
         let help = "Builds that ended, by how: of those that were recorded.";
         add(Kind::Counter, "nix_builds", None, help, totals(tallies));

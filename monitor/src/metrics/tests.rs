@@ -1,7 +1,8 @@
 use super::{Facts, families, open_metrics, prometheus};
+use crate::guard::told::Guarded;
 use crate::history::tally::Tally;
 use crate::recorded::Outcome;
-use crate::store::{Amount, Origin, Store};
+use crate::store::{Amount, Kept, Origin, Store};
 
 fn tally(outcome: Option<Outcome>, within_seconds: Option<f64>, builds: u64) -> Tally {
     Tally { outcome, within_seconds, builds, wall_seconds: 1.5 }
@@ -18,6 +19,7 @@ fn facts() -> Facts {
     Facts {
         version: Some("2.34.8".to_owned()),
         store: Some(store),
+        kept: Some(Kept { live: Amount::default(), dead: amount }),
         active: Some(2),
         builds: Some(vec![
             tally(Some(Outcome::Built), Some(1.0), 4),
@@ -26,6 +28,14 @@ fn facts() -> Facts {
             tally(None, Some(60.0), 1),
         ]),
         substituted: Some(caches.into()),
+        guard: Some(Guarded {
+            is_running: true,
+            stopped: 1,
+            holds: 7,
+            freezes: 0,
+            stopped_seconds: 2.5,
+            spared_bytes: 9,
+        }),
         last_snapshot: Some(1_795_386_309.25),
     }
 }
@@ -48,8 +58,12 @@ fn both_formats_have_the_same_samples() {
         "nix_info{version=\"2.34.8\"} 1",
         "nix_store_paths{origin=\"built\"} 3",
         "nix_store_nar_bytes{origin=\"built\"} 1099511627776",
+        "nix_store_dead_bytes 1099511627776",
         "nix_store_registered_paths_total 9",
         "nix_builds_active 2",
+        "nix_guard_holds_total 7",
+        "nix_guard_stopped_seconds_total 2.5",
+        "nix_guard_running 1",
         "nix_builds_total{outcome=\"built\"} 12",
         "nix_builds_total{outcome=\"failed\"} 0",
         "nix_build_seconds_bucket{outcome=\"built\",le=\"1.0\"} 4",

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use detect::arguments::Common;
 use detect::report::say;
-use detect::{file, stage};
+use detect::root::Root;
+use detect::{file, nix, stage};
 
 use super::gather::{Sources, gather};
 use super::text::whole;
@@ -48,9 +49,13 @@ impl Command {
     /// Make it.
     pub fn run(&self) -> Result<()> {
         self.common.apply_color();
-        let sources = Sources { database: store::place(), caches: remembered::folders() };
+        let root = Root::live();
+        let asked = nix::ask(&root);
+        let history = past(&self.place);
+        let nix = nix::nix(&root, asked, &mut Vec::new()).0;
+        let sources = Sources { database: store::place(), caches: remembered::folders(), nix };
         let now = now();
-        let report = gather(past(&self.place), &sources, whole(now - self.since), whole(now));
+        let report = gather(history, &sources, whole(now - self.since), whole(now));
         if self.json {
             return stage::write(&report, &self.common);
         }

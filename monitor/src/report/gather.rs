@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use detect::hardware::Nix;
 use detect::report::reason;
 use rusqlite::{Connection, params};
 use serde::de::DeserializeOwned;
@@ -12,11 +13,12 @@ use serde::de::DeserializeOwned;
 use super::axis::float_of;
 use super::date::DAY;
 use super::{Arrival, LastRun, Report, last, packages};
+use crate::guard::told::guarded;
 use crate::history::attempt::{Filter, attempts};
 use crate::history::reader::Reader;
 use crate::remembered::{self, Remembered};
 use crate::status::Figure;
-use crate::store::{self, Origin, Store};
+use crate::store::{self, Origin, Store, kept};
 
 /// Where a report's figures are from, besides the history.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Sources {
     pub database: PathBuf,
     /// Folders in which Nix remembers what caches have.
     pub caches: Vec<PathBuf>,
+    /// The installed Nix, by whose settings things are kept.
+    pub nix: Option<Nix>,
 }
 
 /// The report on a time, in seconds since 1970, of the history, if that can be
@@ -60,6 +64,11 @@ pub fn gather(history: Result<Reader>, sources: &Sources, since: i64, until: i64
             sources.database.display().to_string(),
             store.map(|store| store.origins),
         ),
+        kept: Figure::new(
+            sources.database.display().to_string(),
+            kept::look(&sources.database, sources.nix.as_ref()),
+        ),
+        guard: guarded(),
         last_run: last_run(&history),
     }
 }

@@ -42,6 +42,7 @@ pub fn render(report: &Report) -> String {
     html += "<div class=\"pair\">";
     html += &sections::packages(report);
     html += "</div>";
+    html += &sections::guard(report);
     html += &sections::last_run(report);
     html + "</main>\n</body>\n</html>\n"
 }
@@ -81,7 +82,9 @@ fn tiles(report: &Report) -> String {
         }),
         tile("Store", &report.store, |origins| {
             let all = bands::all(origins);
-            Some((size(all.nar_bytes), counted(all.paths, "path")))
+            let dead = report.kept.found.map(|kept| size(kept.dead.nar_bytes));
+            let garbage = dead.map(|dead| format!(", {dead} garbage")).unwrap_or_default();
+            Some((size(all.nar_bytes), format!("{}{garbage}", counted(all.paths, "path"))))
         }),
     )
 }

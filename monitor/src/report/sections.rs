@@ -7,6 +7,7 @@ use super::table::{BAR, bar, extra, folded, number, table, words};
 use super::text::{escape, prose, shortened, whole};
 use super::unit::{counted, duration, float, percent, share, thousands};
 use super::{LastRun, Package, Report, axis, bands, date, timeline};
+use crate::guard::told::Guarded;
 use crate::history::attempt::Attempt;
 use crate::recorded::Outcome;
 use crate::status::Figure;
@@ -256,8 +257,19 @@ pub(super) fn store(report: &Report) -> String {
             ]
         });
         let heads = [words("Origin"), number("Size"), BAR, extra("Share"), number("Paths")];
+        let garbage = match &report.kept {
+            Figure { found: Some(kept), .. } => format!(
+                "Nothing keeps {} of it, in {}: nix-store --gc would free that.",
+                size(kept.dead.nar_bytes),
+                counted(kept.dead.paths, "path"),
+            ),
+            Figure { why, .. } => {
+                let why = why.as_deref().unwrap_or("unknown");
+                format!("How much of it is garbage is not known: {}.", prose(why))
+            }
+        };
         format!(
-            "<p>{} in {}, before identical files are linked.</p>{}",
+            "<p>{} in {}, before identical files are linked. {garbage}</p>{}",
             size(all.nar_bytes),
             counted(all.paths, "path"),
             table("What the store holds", &heads, &rows.collect::<Vec<_>>())
@@ -298,6 +310,16 @@ pub(super) fn packages(report: &Report) -> String {
         table("Packages that take most memory to build", &heads("Peak"), &rows)
     });
     slowest + &hungriest
+}
+
+/// What the guard has done, where there was one.
+pub(super) fn guard(report: &Report) -> String {
+    if report.guard.found.is_none() {
+        return String::new();
+    }
+    section("guard", "Memory guard", &report.guard, |guarded: &Guarded| {
+        format!("<p>Since the machine started: {}.</p>", escape(&guarded.line()))
+    })
 }
 
 /// What happened when in the last run.

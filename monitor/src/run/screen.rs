@@ -8,6 +8,7 @@ use std::time::Duration;
 use detect::human::size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::estimate::{Estimates, left};
 use crate::human::time;
 use crate::recorded::{Build, Outcome, Recorded};
 use crate::stream::{Change, name, plain};
@@ -34,6 +35,7 @@ pub(super) struct Screen {
     fetching: usize,
     fetched: usize,
     tails: HashMap<String, VecDeque<String>>,
+    estimates: Estimates,
 }
 
 struct Building {
@@ -41,10 +43,12 @@ struct Building {
     name: String,
     phase: Option<String>,
     began: f64,
+    /// How long it will take.
+    expected: Option<f64>,
 }
 
 impl Screen {
-    pub(super) fn new(logs: bool, quiet: bool) -> Self {
+    pub(super) fn new(logs: bool, quiet: bool, estimates: Estimates) -> Self {
         let target = if quiet {
             ProgressDrawTarget::hidden()
         } else {
@@ -65,6 +69,7 @@ impl Screen {
             fetching: 0,
             fetched: 0,
             tails: HashMap::new(),
+            estimates,
         }
     }
 
@@ -110,14 +115,21 @@ impl Screen {
     }
 
     fn began(&mut self, build: &Build, at: f64) {
+        // What was before was built here.
+        let expected = match build.machine {
+            None => self.estimates.of(Some(&build.drv), &build.name),
+            Some(_) => None,
+        };
         if self.bar.is_hidden() && !self.quiet {
-            self.print(&format!("building {}", build.name));
+            let left = expected.map(|expected| format!(": {}", left(expected, 0.0)));
+            self.print(&format!("building {}{}", build.name, left.unwrap_or_default()));
         }
         self.building.push(Building {
             drv: build.drv.clone(),
             name: build.name.clone(),
             phase: None,
             began: at,
+            expected,
         });
     }
 
@@ -178,7 +190,9 @@ impl Screen {
         parts.extend(self.building.iter().map(|building| {
             let phase =
                 building.phase.as_deref().map_or_else(String::new, |name| format!(" {name}"));
-            format!("{}{phase} {}", building.name, time((at - building.began).max(0.0)))
+            let running = (at - building.began).max(0.0);
+            let left = building.expected.map(|expected| format!(" ({})", left(expected, running)));
+            format!("{}{phase} {}{}", building.name, time(running), left.unwrap_or_default())
         }));
         self.bar.set_message(parts.join(", "));
     }

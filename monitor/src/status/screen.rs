@@ -4,10 +4,11 @@ use detect::human::size;
 
 use super::{Figure, Settings, Status, drift};
 use crate::active::Build;
+use crate::active::table::expected;
 use crate::builds;
 use crate::history::attempt::Attempt;
 use crate::human::{WIDTH, percent, short, table, time};
-use crate::store::{Amount, Origin, Store, Window};
+use crate::store::{Amount, Kept, Origin, Store, Window};
 
 /// Where the facts begin, after their names.
 const INDENT: usize = 10;
@@ -27,12 +28,20 @@ pub(super) fn screen(status: &Status, now: f64) -> String {
     let mut lines = Lines::default();
     nix(&mut lines, &status.nix);
     match &status.store.found {
-        Some(found) => store(&mut lines, found),
+        Some(found) => {
+            store(&mut lines, found);
+            kept(&mut lines, &status.kept);
+            hits(&mut lines, found);
+        }
         None => lines.missing("Store", &status.store),
     }
     caches(&mut lines, status);
     active(&mut lines, &status.active);
     recent(&mut lines, &status.recent, now);
+    // Who has no guard need not be told.
+    if let Some(found) = &status.guard.found {
+        lines.wrapped("Guard", &found.line());
+    }
     lines.0
 }
 
@@ -103,7 +112,7 @@ fn nix(lines: &mut Lines, figure: &Figure<Settings>) {
 }
 
 fn store(lines: &mut Lines, store: &Store) {
-    let Store { registered_paths, total, origins, signed_by, rates, .. } = store;
+    let Store { registered_paths, total, origins, .. } = store;
     let Amount { paths, nar_bytes } = total;
     let text =
         format!("{paths} paths, {} unpacked; {registered_paths} ever registered", size(*nar_bytes));
@@ -113,6 +122,17 @@ fn store(lines: &mut Lines, store: &Store) {
         format!("{} {} ({})", amount.paths, name(origin), size(amount.nar_bytes))
     });
     lines.wrapped("", &origins.collect::<Vec<_>>().join(", "));
+}
+
+fn kept(lines: &mut Lines, figure: &Figure<Kept>) {
+    let Some(Kept { live, dead }) = &figure.found else { return lines.missing("", figure) };
+    let part =
+        |what: &str, part: &Amount| format!("{} {what} ({})", part.paths, size(part.nar_bytes));
+    lines.wrapped("", &[part("in use", live), part("garbage", dead)].join(", "));
+}
+
+fn hits(lines: &mut Lines, store: &Store) {
+    let Store { signed_by, rates, .. } = store;
     let rates = rates.iter().filter_map(|rate| {
         let (share, bytes) = (percent(rate.hit_rate?), percent(rate.hit_rate_by_bytes?));
         let window = window(rate.window);
@@ -184,16 +204,17 @@ fn active(lines: &mut Lines, figure: &Figure<Vec<Build>>) {
         let unknown = || "?".to_owned();
         let client = build.client.as_ref().and_then(|client| client.user.clone());
         [
-            short(&build.name, 28),
+            short(&build.name, 22),
             build.running_seconds.map_or_else(unknown, time),
+            expected(build).unwrap_or_default(),
             build.cpu_seconds.map_or_else(unknown, |cpu| format!("{} CPU", time(cpu))),
             build.memory_bytes.map_or_else(unknown, size),
             client.unwrap_or_else(unknown),
         ]
     };
-    let rows: Vec<[String; 5]> = builds.iter().take(MOST_ACTIVE).map(row).collect();
+    let rows: Vec<[String; 6]> = builds.iter().take(MOST_ACTIVE).map(row).collect();
     let mut name = "Active";
-    for line in table(&rows, [false, true, true, true, false]).lines() {
+    for line in table(&rows, [false, true, true, true, true, false]).lines() {
         lines.add(name, line);
         name = "";
     }

@@ -10,7 +10,7 @@ use super::drift::{Drift, drift};
 use super::screen::screen;
 use super::{Figure, Settings, Status};
 use crate::remembered::Remembered;
-use crate::store::{Amount, Origin, Rate, Store, Window};
+use crate::store::{Amount, Kept, Origin, Rate, Store, Window};
 
 fn plan(settings: &serde_json::Value) -> Plan {
     let plan = profile::run(Hardware::default(), &profile::Options::default()).expect("a plan");
@@ -84,17 +84,21 @@ fn a_screen_fits_a_terminal_whatever_is_known() {
         version: Version,
         nix: figure(settings),
         store: figure(store),
+        kept: figure(Kept { live: amount, dead: amount }),
         caches: vec![missing(), figure(cache)],
         active: figure(Vec::new()),
         recent: figure(Vec::new()),
+        guard: missing(),
     };
     let empty = Status {
         version: Version,
         nix: missing(),
         store: missing(),
+        kept: missing(),
         caches: vec![missing(), missing::<BTreeMap<_, _>>()],
         active: missing(),
         recent: missing(),
+        guard: missing(),
     };
     for status in [full, empty] {
         let text = screen(&status, 0.0);

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{Budget, budget};
 use crate::Options;
 use crate::plan::Workload;
-use crate::sizing::{GIB, POLICY, Rule, Sizes};
+use crate::sizing::{GIB, POLICY, Rule, Sizes, advised_zram};
 
 /// A machine of bare metal, without swap.
 fn machine(cpus: u32, gib: u64) -> Hardware {
@@ -52,28 +52,33 @@ fn jobs_and_cores(hardware: &Hardware) -> (u32, u32) {
     (sizes.jobs, sizes.cores)
 }
 
-/// The table of the study, without swap and with swap of half the memory.
+/// The table of the study, without swap as the study has it, and with the zram
+/// that is advised. There the study had half of memory as swap, a core for every
+/// 3 GiB, and 2 to 16 jobs whatever memory and swap carry. Now boards and laptops
+/// of four CPUs have a job more, since two builds left none for a download; 8/16
+/// and 16/16 have fewer, since as many links at once ran out of memory; and
+/// servers have more, since theirs carries them.
 #[test]
 fn the_machines_of_the_study() {
     for (name, hardware, bound, backed) in [
-        ("Pi 4/4", machine(4, 4), (2, 1), (2, 1)),
+        ("Pi 4/4", machine(4, 4), (2, 1), (3, 1)),
         ("VM 2/8", vm(2, 8), (2, 2), (2, 2)),
-        ("laptop 4/8", laptop(4, 8), (2, 2), (2, 2)),
-        ("CI 4/16", ci(4, 16), (2, 4), (2, 4)),
-        ("laptop 8/16", laptop(8, 16), (2, 5), (4, 4)),
-        ("VPS 16/16", vm(16, 16), (2, 5), (8, 5)),
-        ("workstation 16/32", machine(16, 32), (4, 7), (8, 10)),
-        ("workstation 16/64", machine(16, 64), (6, 10), (8, 16)),
-        ("hybrid 32/64", machine(32, 64), (6, 10), (16, 20)),
-        ("64/128", machine(64, 128), (8, 14), (16, 41)),
-        ("arm 80/256", machine(80, 256), (12, 20), (16, 80)),
-        ("128/512", machine(128, 512), (17, 28), (16, 128)),
+        ("laptop 4/8", laptop(4, 8), (2, 2), (3, 2)),
+        ("CI 4/16", ci(4, 16), (2, 4), (3, 4)),
+        ("laptop 8/16", laptop(8, 16), (2, 5), (3, 5)),
+        ("VPS 16/16", vm(16, 16), (2, 5), (3, 6)),
+        ("workstation 16/32", machine(16, 32), (4, 7), (7, 12)),
+        ("workstation 16/64", machine(16, 64), (6, 10), (9, 16)),
+        ("hybrid 32/64", machine(32, 64), (6, 10), (15, 24)),
+        ("64/128", machine(64, 128), (8, 14), (31, 50)),
+        ("arm 80/256", machine(80, 256), (12, 20), (32, 80)),
+        ("128/512", machine(128, 512), (17, 28), (32, 128)),
     ] {
         assert_eq!(jobs_and_cores(&hardware), bound, "{name}");
         let mut hardware = hardware;
         let total = hardware.memory.total_bytes.map(NonZeroU64::get);
-        hardware.memory.swap_bytes = total.map(|bytes| bytes / 2);
-        assert_eq!(jobs_and_cores(&hardware), backed, "{name} with swap");
+        hardware.memory.zram_bytes = total.map(advised_zram);
+        assert_eq!(jobs_and_cores(&hardware), backed, "{name} with zram");
     }
 }
 
@@ -318,7 +323,7 @@ fn broken(hardware: &Hardware, budget: &Budget, rule: Rule, sizes: Sizes) -> Opt
     };
     let laws = [
         ("a job for downloads", sizes.jobs >= POLICY.least_jobs),
-        ("a job for two CPUs", sizes.jobs <= cpus.div_ceil(2).max(POLICY.least_jobs)),
+        ("a job for two CPUs and one more", sizes.jobs <= cpus.div_ceil(2).saturating_add(1)),
         ("one core to all of them", (1..=cpus).contains(&sizes.cores)),
         (
             "within allowed CPUs",

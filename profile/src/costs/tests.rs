@@ -67,12 +67,12 @@ fn many_small_serial_builds_get_many_jobs() {
     let plan = plan(alike(100, SERIAL));
     let (jobs, _) = decided(&plan);
     assert!(jobs >= 12, "{jobs}: the rule says 4");
-    assert_eq!(plan.profile.rule.policy.as_deref(), Some("recorded-1"));
+    assert_eq!(plan.profile.rule.policy.as_deref(), Some("recorded-2"));
     let why = &plan.settings["max-jobs"].why;
     assert!(why.starts_with("simulated on 100 builds of 100 packages recorded"), "{why}");
-    assert!(why.ends_with("by the rule memory-bound-1"), "{why}");
+    assert!(why.ends_with("by the rule memory-bound-2"), "{why}");
     let said = note(&plan, "costs-used");
-    assert!(said.ends_with("cores instead of 4 × 7 by memory-bound-1"), "{said}");
+    assert!(said.ends_with("cores instead of 4 × 7 by memory-bound-2"), "{said}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn memory_seen_is_kept_free() {
     // Nothing fits: said, and the rule stands.
     let plan = self::plan(alike(40, &SERIAL.replace("104857600", "42949672960")));
     assert!(note(&plan, "costs-do-not-fit").contains("in 29 GiB"));
-    assert_eq!(plan.profile.rule.policy.as_deref(), Some("memory-bound-1"));
+    assert_eq!(plan.profile.rule.policy.as_deref(), Some("memory-bound-2"));
 }
 
 #[test]

@@ -1,21 +1,19 @@
 //! What `NixOS` is told beyond nix.conf; nothing where it cannot run.
 //!
 //! **Invariant:** every option exists, with a type that takes the value, in
-//! `NixOS` from 22.05 on.
+//! `NixOS` from 22.05 on, but for the one that Nixpace's own module brings.
 
 use detect::human::size;
 
 use super::{Case, Settings};
 use crate::budget::Budget;
+use crate::guarded;
 use crate::plan::{Setting, Value};
-use crate::sizing::{Sizes, is_backed};
+use crate::sizing::{POLICY, Sizes, added_by_zram, advised_zram, is_backed};
 
 /// How readily the kernel kills a build instead of something else when memory
 /// runs out, from -1000 to 1000 (srvos has the same).
 const OOM_SCORE: u64 = 250;
-
-/// zram in percent of memory; at three to one it gives half of memory as swap.
-const ZRAM_PERCENT: u64 = 75;
 
 /// The least memory of a machine on which builds are held to a share: decimal,
 /// as a machine sold with 16 GiB reports less.
@@ -60,16 +58,26 @@ pub(crate) fn nixos(case: &Case) -> Settings {
         Value::Integer(OOM_SCORE),
         "when memory runs out, a build is the one to end, not a session or a service",
     );
+    if case.budget.guarded.is_some() {
+        set(
+            guarded::SERVICE,
+            Value::Bool(true),
+            "what max-jobs and cores rely on; Nixpace's flake has the option, in nixosModules.guard \
+             and in the default one",
+        );
+    }
     if let Some((bytes, why)) = memory_high(case) {
         let path = "systemd.services.nix-daemon.serviceConfig.MemoryHigh";
         set(path, Value::Integer(bytes), &why);
     }
     if let Some(advice) = zram(case) {
-        let percent = format!(
-            "at the usual three to one, {ZRAM_PERCENT} % of memory as zram adds half of it"
+        let percent = POLICY.zram_percent;
+        let why = format!(
+            "zram takes memory only for what it holds: at the usual three to one, {percent} % of \
+             memory swapped out take half of it, and leave as much as memory for the peaks"
         );
         set("zramSwap.enable", Value::Bool(true), &advice);
-        set("zramSwap.memoryPercent", Value::Integer(ZRAM_PERCENT), &percent);
+        set("zramSwap.memoryPercent", Value::Integer(percent), &why);
     }
     if case.keeps_its_store() {
         let (dates, why) = collection(case);
@@ -170,7 +178,7 @@ pub(super) fn zram(case: &Case) -> Option<String> {
 fn with_zram(budget: &Budget) -> Option<Sizes> {
     let memory = budget.memory_bytes?;
     let more = Budget {
-        swap_bytes: Some(budget.swap_bytes?.saturating_add(memory / 2)),
+        swap_bytes: Some(budget.swap_bytes?.saturating_add(added_by_zram(advised_zram(memory)))),
         ..budget.clone()
     };
     more.sizes().map(|(_, sizes)| sizes)

@@ -62,6 +62,7 @@ const NIXOS: Table = &[
     ("nix.optimise.dates", Calendar),
     ("nix.optimise.persistent", Bool),
     ("nix.optimise.randomizedDelaySec", Span),
+    (crate::guarded::SERVICE, Bool),
     ("systemd.services.nix-daemon.serviceConfig.CPUWeight", WEIGHT),
     ("systemd.services.nix-daemon.serviceConfig.IOWeight", WEIGHT),
     ("systemd.services.nix-daemon.serviceConfig.LimitNOFILE", Number(1024, 1 << 30)),

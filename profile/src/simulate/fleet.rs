@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use super::graph::{Derivation, Graph};
+use super::guard::Need;
 use super::machine::Machine;
 use super::{Instant, LOSS, Load, Outcome, Settings, index};
 
@@ -47,8 +48,8 @@ struct Host {
     /// Parts of phases by the virtual second of this machine in which each ends.
     running: BinaryHeap<Reverse<(Instant, u32)>>,
     load: Load,
-    /// Peaks of what runs, for the gate.
-    admitted_gib: f64,
+    /// What is expected of what runs, for the guard.
+    admitted: Need,
     /// Seconds that would have passed here had nobody shared a CPU, at `now`.
     virtual_now: f64,
     now: f64,
@@ -72,7 +73,7 @@ impl Host {
             speed,
             running: BinaryHeap::new(),
             load: Load::default(),
-            admitted_gib: 0.0,
+            admitted: Need::default(),
             virtual_now: 0.0,
             now: 0.0,
             peak_gib: 0.0,
@@ -98,8 +99,8 @@ impl Host {
         self.now = now;
     }
 
-    fn takes(&self, peak_gib: f64) -> bool {
-        let fits = self.settings.gate_gib.is_none_or(|gate| self.admitted_gib + peak_gib <= gate);
+    fn takes(&self, need: Need) -> bool {
+        let fits = self.settings.guard.is_none_or(|guard| guard.lets(self.admitted, need));
         self.running.len() < index(self.settings.jobs) && (fits || self.running.is_empty())
     }
 
@@ -184,7 +185,7 @@ impl<'a> Fleet<'a> {
             let derivation = self.derivation(number);
             let mut best: Option<usize> = None;
             for (at, host) in self.hosts.iter().enumerate() {
-                let takes = host.takes(derivation.peak_gib(host.settings.cores));
+                let takes = host.takes(Need::of(host.settings, number, derivation));
                 if takes && best.is_none_or(|best| host.is_before(&self.hosts[best])) {
                     best = Some(at);
                 }
@@ -194,7 +195,7 @@ impl<'a> Fleet<'a> {
             self.at[index(number)] = (0, false);
             let host = &mut self.hosts[at];
             host.advance(self.now);
-            host.admitted_gib += derivation.peak_gib(host.settings.cores);
+            host.admitted.add(Need::of(host.settings, number, derivation));
             self.enter(at, number);
         }
     }
@@ -204,7 +205,7 @@ impl<'a> Fleet<'a> {
         let host = &mut self.hosts[at];
         host.out_of_memory = true;
         self.ready.extend(host.running.drain().map(|Reverse((_, number))| number));
-        (host.load, host.admitted_gib) = (Load::default(), 0.0);
+        (host.load, host.admitted) = (Load::default(), Need::default());
         let jobs = u32::from(host.careful_cores > 0);
         host.settings = Settings::new(jobs, host.careful_cores);
         host.careful_cores /= 2;
@@ -238,8 +239,7 @@ impl<'a> Fleet<'a> {
             self.at[index(number)] = after(self.at[index(number)]);
         }
         self.built += 1;
-        let peak_gib = derivation.peak_gib(host.settings.cores);
-        host.admitted_gib = (host.admitted_gib - peak_gib).max(0.0);
+        host.admitted.remove(Need::of(host.settings, number, derivation));
         let graph = self.graph;
         for dependent in graph.dependents(number) {
             let missing = &mut self.missing[index(*dependent)];

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::fleet::{self, Member};
 use super::graph::{Derivation, Graph, Phase};
+use super::guard::Guard;
 use super::machine::Machine;
 use super::{Outcome, Settings, search, simulate};
 
@@ -86,12 +87,26 @@ fn a_gate_holds_back_what_would_not_fit() {
     let heavy = graph(&vec![derivation(&[], [10.0, 1.0, 5.0, 0.0, 0.0, 1.0]); 4]);
     let open = simulate(&heavy, &FOUR, Settings::new(4, 1));
     assert!(open.out_of_memory);
-    let gated = Settings { gate_gib: Some(7.0), ..Settings::new(4, 1) };
+    let guard = Some(Guard { memory_gib: 8.0, doubt: 0.0 });
+    let gated = Settings { guard, ..Settings::new(4, 1) };
     let outcome = takes(&heavy, &FOUR, gated, 40.0);
     assert!(!outcome.out_of_memory);
     // One that never fits the gate still runs by itself.
-    let gated = Settings { gate_gib: Some(1.0), ..gated };
-    takes(&heavy, &FOUR, gated, 40.0);
+    let guard = Some(Guard { memory_gib: 1.0, doubt: 0.0 });
+    takes(&heavy, &FOUR, Settings { guard, ..gated }, 40.0);
+}
+
+#[test]
+fn expectations_err_both_ways_and_one_in_five_is_unknown() {
+    let guard = Guard { memory_gib: 8.0, doubt: 0.3 };
+    let expected: Vec<f64> = (0..1000).map(|number| guard.expected_gib(number, 2, 10.0)).collect();
+    let unknown = expected.iter().filter(|&&gib| gib < 2.0).count();
+    assert!((150..250).contains(&unknown), "{unknown}");
+    let known = expected.iter().filter(|&&gib| gib > 2.0);
+    let (less, more): (Vec<f64>, Vec<f64>) = known.partition(|&&gib| gib < 10.0);
+    assert!(less.len().abs_diff(more.len()) < 150, "{} {}", less.len(), more.len());
+    assert!(less.iter().chain(&more).all(|&gib| (10.0 / 1.3..=13.0).contains(&gib)));
+    assert!((guard.expected_gib(7, 2, 10.0) - expected[7]).abs() < f64::EPSILON);
 }
 
 #[test]
@@ -211,10 +226,11 @@ proptest! {
     #[test]
     fn a_fleet_of_one_is_that_machine(
         graph in random_graph(), jobs in 1u32..20, cores in 1u32..20, gib in 1.0..40.0f64,
-        gate_gib in prop::option::of(0.5..20.0f64),
+        guard in prop::option::of((0.5..20.0f64, 0.0..0.5f64)),
     ) {
         let machine = Machine { memory_gib: gib, swap_gib: gib / 3.0, ..FOUR };
-        let settings = Settings { gate_gib, ..Settings::new(jobs, cores) };
+        let guard = guard.map(|(memory_gib, doubt)| Guard { memory_gib, doubt });
+        let settings = Settings { guard, ..Settings::new(jobs, cores) };
         let alone = simulate(&graph, &machine, settings);
         let fleet = fleet::simulate(&graph, &[Member { machine, settings }]);
         prop_assert_eq!(alone.out_of_memory, fleet.out_of_memory);

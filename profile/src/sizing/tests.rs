@@ -26,8 +26,8 @@ fn a_third_of_memory_as_swap_backs_it() {
     assert_eq!(Rule::of(Workload::Ci, GIB, GIB), Rule::SwapBacked);
     assert_eq!(Rule::of(Workload::Builder, GIB, GIB), Rule::Throughput);
     assert_eq!(Rule::of(Workload::Big, GIB, GIB), Rule::FewBig);
-    assert_eq!(Rule::MemoryBound.name(), "memory-bound-1");
-    assert_eq!(Rule::SwapBacked.name(), "swap-backed-1");
+    assert_eq!(Rule::MemoryBound.name(), "memory-bound-2");
+    assert_eq!(Rule::SwapBacked.name(), "swap-backed-2");
 }
 
 #[test]
@@ -42,8 +42,9 @@ fn one_cpu_has_a_job_for_downloads_too() {
 #[test]
 fn many_cpus_do_not_make_jobs_without_memory() {
     assert_eq!(size(Rule::SwapBacked, 64, GIB), Sizes { jobs: 2, cores: 1 });
-    assert_eq!(size(Rule::SwapBacked, 64, 6 * GIB), Sizes { jobs: 8, cores: 2 });
-    assert_eq!(size(Rule::SwapBacked, 64, 64 * GIB).jobs, 16);
+    assert_eq!(size(Rule::SwapBacked, 64, 6 * GIB), Sizes { jobs: 3, cores: 2 });
+    assert_eq!(size(Rule::SwapBacked, 64, 48 * GIB).jobs, 8);
+    assert_eq!(size(Rule::SwapBacked, 1000, 4000 * GIB).jobs, 32);
 }
 
 /// What professionals set by hand on their builders (`NixOS`/infra, ngipkgs).
@@ -85,7 +86,8 @@ proptest! {
     fn bounds_hold_everywhere(cpus in 1u32.., available in any::<u64>(), rule in rule()) {
         let Sizes { jobs, cores } = size(rule, cpus, available);
         prop_assert!(jobs >= POLICY.least_jobs);
-        prop_assert!(jobs <= cpus.div_ceil(2).max(POLICY.least_jobs));
+        let spare = u32::from(rule == Rule::SwapBacked);
+        prop_assert!(jobs <= (cpus.div_ceil(2) + spare).max(POLICY.least_jobs));
         prop_assert!((1..=cpus).contains(&cores));
         let threads = u128::from(jobs) * u128::from(cores);
         let used = threads * u128::from(GIB);
@@ -94,6 +96,7 @@ proptest! {
                 prop_assert!(jobs <= POLICY.most_jobs);
                 let carried = (available.max(GIB / 2) / 3).saturating_mul(4) / GIB + 1;
                 prop_assert!(u64::from(jobs) <= carried.max(2));
+                prop_assert!(u64::from(jobs) <= (carried / 8).max(3));
             }
             Rule::FewBig => {
                 prop_assert!(jobs <= POLICY.most_big_jobs);

@@ -1,7 +1,7 @@
 //! Whether what is free carries the builds.
 
 use detect::hardware::{Hardware, Media, Place};
-use detect::human::size;
+use detect::human::{number, size};
 
 use super::expected::Expected;
 use super::finding::Finding;
@@ -22,8 +22,8 @@ pub(crate) fn space(room: &Room, jobs: u64, expected: &Expected) -> Vec<Finding>
     let inodes = room.inodes.filter(|_| room.place.inodes.is_some());
     let amounts = [
         ("space", room.bytes, (expected.least_bytes, expected.bytes), size as fn(u64) -> String),
-        ("inodes", inodes, (expected.least_files, expected.files), |number| {
-            format!("{number} inodes")
+        ("inodes", inodes, (expected.least_files, expected.files), |inodes| {
+            format!("{} inodes", number(inodes))
         }),
     ];
     let mut findings = Vec::new();

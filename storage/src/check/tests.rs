@@ -162,7 +162,7 @@ fn a_captured_tree_is_not_left() {
     fs::create_dir_all(tree.join("nix/var/nix")).expect("folders");
     symlink(outside.path(), tree.join("nix/var/nix/builds")).expect("a link");
     fs::create_dir_all(tree.join("store/.links")).expect("folders");
-    let report = check(Some(&tree), expected()).expect("a report");
+    let report = check(Some(&tree), None, expected()).expect("a report");
     let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
     assert_eq!(ids, ["build-dir-refused"], "{:#?}", report.findings);
 
@@ -173,6 +173,29 @@ fn a_captured_tree_is_not_left() {
     symlink("../../closed", tree.join("out")).expect("a link");
     assert_eq!(ancestors::look(&root, Path::new("/out"), manners), []);
     assert_eq!(store::caseless(&root, &place("/store", Media::Ssd)), None);
+}
+
+#[test]
+fn what_was_said_of_a_captured_machine_counts_with_its_tree() {
+    let tree = tempfile::tempdir().expect("folder");
+    fs::create_dir_all(tree.path().join("nix/var/nix")).expect("folders");
+    symlink("/elsewhere", tree.path().join("nix/var/nix/builds")).expect("a link");
+    let mut said = machine();
+    said.nix.as_mut().expect("Nix").version = Some("2.34.8".to_owned());
+    live(&mut said).free_bytes.build_dir = Some(GIB);
+    let look = |said| {
+        let report = check(Some(tree.path()), said, expected()).expect("a report");
+        let ids = report.findings.iter().map(|finding| finding.id.clone());
+        (report.free_bytes, ids.collect::<Vec<_>>())
+    };
+    let of_both = ["little-space".to_owned(), "build-dir-refused".to_owned()];
+    assert_eq!(look(Some(said.clone())), (Some(GIB), of_both.to_vec()));
+    assert_eq!(look(None).0, None, "a tree knows of no free space");
+
+    // Builds run elsewhere than where space was free.
+    let settings = &mut said.nix.as_mut().expect("Nix").settings;
+    settings.insert("build-dir".to_owned(), json!("/other"));
+    assert_eq!(look(Some(said)).0, None);
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use bench::link::slow;
 use detect::arguments::Common;
 use detect::report::say;
 use detect::stage;
 
-use super::delay::delayed;
 use super::median;
 use super::served::Served;
 use crate::command::succeeds;
@@ -56,7 +56,7 @@ fn compare(tool: &Path, folder: &Path) -> Result<String> {
         .map_or(theirs, |folder| Path::new(&folder).join("2.34/bin/nix"));
     if nix.exists() {
         let served = Served::new(folder, PATHS)?;
-        let ports = [served.port, delayed(served.port, EACH_WAY)?];
+        let ports = [served.port, slow(served.port, EACH_WAY, None)?];
         let what = ["on loopback", "20 ms away"];
         for index in 0..what.len() {
             let pairs = (0..PAIRS[index])

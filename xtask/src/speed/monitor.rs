@@ -1,5 +1,6 @@
 //! `monitor status` beside what people otherwise ask of a store, both on stores
-//! made up for this: a database of 100,000 paths, and a tree of 300,000 files.
+//! made up for this: a database of 100,000 paths, and a tree of 300,000 files. Then
+//! what watching builds costs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use anyhow::{Context, Result, bail};
 use detect::arguments::Common;
 use detect::report::say;
 use detect::stage;
-use rusqlite::Connection;
 
-use super::median;
+use super::{made_up, median};
+
+mod watched;
 
 /// Runs of each, in turn.
 const RUNS: usize = 7;
@@ -20,30 +22,8 @@ const RUNS: usize = 7;
 /// As many files as `du` looks at.
 const FILES: (u32, u32) = (3000, 100);
 
-/// The tables of Nix 2.34, and paths such as a machine has that builds: each
-/// with eight references, one of five built here, the others from a cache.
-const STORE: &str = "\
-    create table ValidPaths (id integer primary key autoincrement not null, \
-      path text unique not null, hash text not null, registrationTime integer not null, \
-      deriver text, narSize integer, ultimate integer, sigs text, ca text);
-    create table Refs (referrer integer not null, reference integer not null, \
-      primary key (referrer, reference), \
-      foreign key (referrer) references ValidPaths(id) on delete cascade, \
-      foreign key (reference) references ValidPaths(id) on delete restrict);
-    create index IndexReferrer on Refs(referrer);
-    create index IndexReference on Refs(reference);
-    create table DerivationOutputs (drv integer not null, id text not null, path text not null, \
-      primary key (drv, id), foreign key (drv) references ValidPaths(id) on delete cascade);
-    create index IndexDerivationOutputs on DerivationOutputs(path);
-    create table SchemaMigrations (migration text primary key not null);
-    with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000) \
-    insert into ValidPaths select i, printf('/nix/store/%032d-package-%d-1.0', i, i), \
-      'sha256:' || printf('%064d', i), unixepoch() - i * 300, \
-      printf('/nix/store/%032d-package-%d-1.0.drv', i, i), 1000 * i, \
-      case when i % 5 = 0 then 1 end, \
-      case when i % 5 > 0 then 'cache.nixos.org-1:' || printf('%086d', i) || '==' end, null from n;
-    with recursive n(i) as (select 1 union all select i + 1 from n where i < 8) \
-    insert into Refs select id, id - i from ValidPaths, n where id > i;";
+/// Paths of the made-up store.
+const PATHS: u32 = 100_000;
 
 /// Compare, and print a table.
 pub(super) fn run(monitor: &Path) -> Result<()> {
@@ -57,7 +37,7 @@ pub(super) fn run(monitor: &Path) -> Result<()> {
 
 fn compare(monitor: &Path, folder: &Path) -> Result<()> {
     let (state, tree) = (folder.join("state"), folder.join("tree"));
-    make_store(&state)?;
+    made_up::store(&state, PATHS)?;
     make_tree(&tree)?;
     let status = || {
         let mut command = Command::new(monitor);
@@ -106,6 +86,8 @@ fn compare(monitor: &Path, folder: &Path) -> Result<()> {
     } else {
         row(median(paths), 0.01, "nix path-info --all --size of 100,000 paths");
     }
+    text += "\nfigure and bar\n\n";
+    text += &watched::rows(monitor, nix.as_deref(), folder)?;
     stage::write_human(&text, &Common::default())
 }
 
@@ -114,16 +96,6 @@ fn nix() -> Option<PathBuf> {
     let base = std::env::var_os("NIXPACE_NIX").unwrap_or_else(|| "target/nix".into());
     let nix = std::path::absolute(Path::new(&base).join("2.34/bin/nix")).ok()?;
     nix.exists().then_some(nix)
-}
-
-fn make_store(state: &Path) -> Result<()> {
-    let database = state.join("db");
-    fs::create_dir_all(&database).with_context(|| database.display().to_string())?;
-    fs::write(database.join("schema"), "10").context("schema")?;
-    let connection = Connection::open(database.join("db.sqlite"))?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.execute_batch(&format!("begin; {STORE} commit;"))?;
-    Ok(())
 }
 
 fn make_tree(tree: &Path) -> Result<()> {

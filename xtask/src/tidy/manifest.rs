@@ -70,6 +70,16 @@ impl Manifest {
         findings
     }
 
+    /// The dependencies that no source names: a path that starts with it, or a `use`.
+    pub(super) fn unused<'a>(&'a self, sources: &'a [String]) -> impl Iterator<Item = &'a str> {
+        let is_named = |name: &str| {
+            let name = name.replace('-', "_");
+            let uses = [format!("{name}::"), format!("use {name};"), format!("use {name} as ")];
+            sources.iter().any(|text| uses.iter().any(|used| text.contains(used)))
+        };
+        self.dependencies().map(|(name, _)| name.as_str()).filter(move |name| !is_named(name))
+    }
+
     fn wrong_arrows(&self, allowed: &[&str]) -> impl Iterator<Item = String> {
         self.dependencies()
             .filter(|(name, _)| may_need(name).is_some() && !allowed.contains(&name.as_str()))
@@ -128,6 +138,13 @@ mod tests {
             findings("detect", &renamed),
             ["detect: an arrow that the design does not have"]
         );
+    }
+
+    #[test]
+    fn dependencies_are_used() {
+        let manifest = Manifest::parse(GOOD).expect("a manifest");
+        let sources = ["use serde::Serialize;".to_owned(), "// detect".to_owned()];
+        assert_eq!(manifest.unused(&sources).collect::<Vec<_>>(), ["detect"]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 use super::render;
+use crate::guard::told::Guarded;
 use crate::history::attempt::{Attempt, Witness};
 use crate::recorded::{Outcome, Recorded};
 use crate::remembered::Remembered;
 use crate::report::{Arrival, LastRun, Package, Report};
 use crate::status::Figure;
-use crate::store::{Amount, Origin};
+use crate::store::{Amount, Kept, Origin};
 
 fn known<T>(value: T) -> Figure<T> {
     Figure::new("a test", Ok(value))
@@ -23,8 +24,10 @@ fn empty() -> Report {
         arrivals: missing("none"),
         caches: missing("none"),
         store: missing("none"),
+        kept: missing("none"),
         slowest: missing("none"),
         hungriest: missing("none"),
+        guard: missing("none"),
         last_run: missing("none"),
     }
 }
@@ -89,8 +92,17 @@ fn hostile(text: &str) -> Report {
         arrivals: known(Origin::ALL.map(arrival).into()),
         caches: known([(words(), cache)].into()),
         store: known(Origin::ALL.map(|origin| (origin, most)).into()),
+        kept: known(Kept { live: most, dead: most }),
         slowest: known(vec![package.clone()]),
         hungriest: known(vec![package]),
+        guard: known(Guarded {
+            is_running: true,
+            stopped: u64::MAX,
+            holds: u64::MAX / 2,
+            freezes: u64::MAX / 2,
+            stopped_seconds: f64::NAN,
+            spared_bytes: u64::MAX,
+        }),
         last_run: known(LastRun {
             command: vec![words(), words()],
             exit_code: Some(-1),

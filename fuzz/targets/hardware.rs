@@ -1,0 +1,9 @@
+//! libFuzzer's entry to the target of this name.
+#![no_main]
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+
+fuzz_target!(|data: &[u8]| fuzz::target::hardware::run(data));
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    fuzz::target::hardware::mutate(data, size, max_size, seed, &mut fuzzer_mutate)
+});

@@ -1,0 +1,106 @@
+//! How fast guarded builds are, beside the best that could be chosen by hand.
+
+use std::io::Write;
+
+use super::said;
+use crate::tools::real_nix;
+
+/// Graphs of three shapes, of which what runs at once needs twice the memory
+/// there is, and what `$1` of them cost. `one NAME JOBS` builds all anew.
+const SHAPES: &str = r#"
+    RANDOM=42
+    add() { # NAME MIB MILLISECONDS-FOR-EACH BEFORE SECONDS
+        printf '%s\n' "$1 = derivation { name = \"$1-1.0\"; system = builtins.currentSystem;
+            inherit salt; builder = \"/bin/sh\"; args = [ \"-euc\" ''PATH=/bin:/usr/bin
+            perl -e 'select(undef, undef, undef, $4);
+                my @a; for (1..$2) { my \$n = 1048576; push @a, \"a\" x \$n;
+                    select(undef, undef, undef, $3 / 1000) } select(undef, undef, undef, $5)'
+            echo ok > \$out'' ]; };" >> jobs.nix
+        added="${added-} $1"
+        # What is recorded is up to 8 % off.
+        all="${all-}${all+,}$(cost "$1" $(($2 * (92 + RANDOM % 17) / 100 + 8)))"
+    }
+    case $shape in
+        many) for i in $(seq 24); do
+            add m$i $((60 + RANDOM % 160)) 4 0.2 1.$((RANDOM % 10))
+        done ;;
+        giant) add a 320 12 0.2 2; for i in $(seq 20); do
+            add s$i $((40 + RANDOM % 60)) 4 0.2 1.$((RANDOM % 10))
+        done ;;
+        sudden) for i in $(seq 16); do
+            add q$i $((100 + RANDOM % 80)) 1 1 1.$((RANDOM % 10))
+        done ;;
+    esac
+    { echo '{ salt }: let'; cat jobs.nix; echo "in [ $added ]"; } > graph.nix
+    echo "{\"version\": 1, \"packages\": { $all }}" > costs.json
+    confine 600
+    guarded_daemon
+    one() {
+        local start=$(date +%s%N) rc=0
+        nix-build --no-out-link graph.nix --argstr salt $start -j $2 > built 2> errors || rc=$?
+        echo "$shape $1 rc=$rc milliseconds=$((($(date +%s%N) - start) / 1000000)) built=$(wc -l < built)"
+    }
+    guarded() {
+        ./monitor guard --costs costs.json 2> guard.log & guard=$!
+        until_there run/guard.json
+        one guarded 8
+        kill $guard
+        wait $guard || true
+    }
+"#;
+
+/// The shortest time of runs of this name that all built everything.
+fn best(said: &str, name: &str) -> Option<f64> {
+    let of = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        let is_it = words.next() == Some(name);
+        let is_built = words.next() == Some("rc=0");
+        let time = words.next()?.strip_prefix("milliseconds=")?.parse().ok()?;
+        is_it.then_some(if is_built { time } else { f64::INFINITY })
+    };
+    let times: Vec<f64> = said.lines().filter_map(of).collect();
+    let all_built = !times.is_empty() && times.iter().all(|time| time.is_finite());
+    all_built.then(|| times.into_iter().fold(f64::INFINITY, f64::min))
+}
+
+/// A figure for whoever asked for it.
+fn tell(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Twenty guarded runs of each shape with each Nix, beside all static choices:
+/// about an hour, for a quiet machine:
+/// `cargo nextest run -p tests --run-ignored only -E 'test(beside_static_choices)'`
+#[test]
+#[ignore = "takes an hour"]
+fn guarded_builds_beside_static_choices() {
+    for nix in real_nix() {
+        for shape in ["many", "giant", "sudden"] {
+            let run = |script: &str| said(&nix, &format!("shape={shape}\n{SHAPES}\n{script}"));
+            let mut statics = Vec::new();
+            for jobs in 1..=6 {
+                let twice = format!("one {jobs} {jobs}; one {jobs} {jobs}");
+                let Some(said) = run(&twice) else { return };
+                statics.extend(best(&said, &jobs.to_string()).map(|time| (jobs, time)));
+            }
+            let Some(without) = run("one 8 8") else { return };
+            assert!(best(&without, "8").is_none(), "unguarded builds are killed: {without}");
+            let mut times = Vec::new();
+            for _ in 0..20 {
+                let Some(with) = run("guarded") else { return };
+                times.push(best(&with, "guarded").expect(&with));
+            }
+            times.sort_by(f64::total_cmp);
+            let best = statics.iter().min_by(|one, other| one.1.total_cmp(&other.1));
+            let (jobs, time) = best.expect("one job at a time is safe");
+            let median = times[times.len() / 2];
+            tell(&format!(
+                "Nix {} {shape}: 20 of 20 guarded, median {median:.0} ms; best safe {jobs} jobs, \
+                 {time:.0} ms: {:.3}",
+                nix.version,
+                median / time
+            ));
+            assert!(median <= time * 1.10, "{shape}: {median} against {time}");
+        }
+    }
+}
