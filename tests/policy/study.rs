@@ -25,7 +25,7 @@ struct Policy {
     choose: fn(&Case, &Load) -> Settings,
 }
 
-const POLICIES: [Policy; 17] = [
+const POLICIES: [Policy; 19] = [
     Policy { name: "original", zram: false, choose: |case, _| original(case) },
     Policy { name: "original + zram", zram: true, choose: |case, _| original(case) },
     Policy { name: "NixOS N × N", zram: false, choose: |case, _| square(case.cpus()) },
