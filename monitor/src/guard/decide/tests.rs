@@ -71,7 +71,7 @@ fn who_waits_keeps_what_it_has() {
 #[test]
 fn the_small_pass_the_big_only_where_they_will_not_be_in_its_way() {
     let mut guard = Guard::new(MARKS);
-    let builds = [seen(1, 10, 300), seen(2, 10, 580), seen(3, 10, 200), seen(4, 10, 100)];
+    let builds = [seen(1, 10, 300), seen(2, 10, 580), seen(3, 10, 190), seen(4, 10, 100)];
     // 2 does not fit beside 1. 3 fits beside both, each by itself; 4 fits
     // beside 1 and 3, but 2, 3 and 4 would be too much.
     let expected = [Action::Hold(id(2)), Action::Hold(id(4))];
