@@ -7,6 +7,7 @@ use detect::human::{count, size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::report::unit::duration;
 use crate::status::Figure;
 
 /// What guards have done since the machine started.
@@ -67,10 +68,10 @@ impl Guarded {
             String::new()
         };
         format!(
-            "{at_work}; {} and {} for {:.0} s in all{spared}; {} stopped now",
+            "{at_work}; {} and {} for {} in all{spared}; {} stopped now",
             count(number(self.holds), "hold"),
             count(number(self.freezes), "freeze"),
-            self.stopped_seconds,
+            duration(self.stopped_seconds).replace('\u{a0}', " "),
             self.stopped
         )
     }
@@ -90,7 +91,7 @@ mod tests {
             stopped_seconds: 12.3,
             spared_bytes: 1 << 30,
         };
-        let expected = "at work; 2 holds and 0 freezes for 12 s in all, 1 GiB spared at once; \
+        let expected = "at work; 2 holds and 0 freezes for 12.3 s in all, 1 GiB spared at once; \
                         1 stopped now";
         assert_eq!(guarded.line(), expected);
         (guarded.holds, guarded.is_running) = (0, false);
