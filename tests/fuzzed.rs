@@ -23,6 +23,7 @@ const MOST: usize = 8192;
 const CHANGES: u32 = 8;
 
 #[test]
+#[expect(clippy::print_stdout, reason = "figures, for --nocapture")]
 fn every_parser_holds_its_laws_for_any_bytes() {
     if !has(&["python3"]) {
         return;
@@ -65,7 +66,9 @@ fn inputs(folder: &Path) -> Vec<Vec<u8>> {
 
 /// Run a target on all inputs, and on changes of each until the time is up.
 fn fuzz(target: &Target, inputs: &[Vec<u8>], seed: u32) -> u32 {
-    inputs.iter().for_each(|input| hold(target, input, "a seed"));
+    for input in inputs {
+        hold(target, input, "a seed");
+    }
     let started = Instant::now();
     let mut runs = 0;
     for input in inputs.iter().cycle() {

@@ -182,7 +182,7 @@ mod tests {
                 let (jobs, cores) = (number("--max-jobs"), number("cores"));
                 assert!(workers <= cpus.into(), "{flags}");
                 // A GiB for each compiler, as the rule has it; two must always run.
-                let all = (workers * mib << 20) + jobs * cores * GIB;
+                let all = ((workers * mib) << 20) + jobs * cores * GIB;
                 assert!(all <= (gib * GIB).max(3 * GIB), "{cpus} CPUs, {gib} GiB: {flags}");
             }
         }

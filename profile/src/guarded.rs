@@ -164,8 +164,8 @@ mod tests {
     fn nothing_bold_without_a_guard() {
         for system in ["x86_64-linux", "aarch64-darwin"] {
             for users in [None, Some(0), Some(8), Some(32)] {
-                let (plain, careful) = planned(machine(system, users), false);
-                assert!(!plain.nixos.contains_key(SERVICE), "not asked for");
+                let (without, careful) = planned(machine(system, users), false);
+                assert!(!without.nixos.contains_key(SERVICE), "not asked for");
                 let (plan, sizes) = planned(machine(system, users), true);
                 let has_service = plan.nixos.contains_key(SERVICE);
                 let can = system == "x86_64-linux" && users != Some(0);

@@ -171,6 +171,7 @@ fn what_cannot_be_written_down_is_not_stopped() {
 /// child to begin, which waits for a file.
 #[test]
 fn a_stop_that_has_not_come_is_taken_back() {
+    const USER: u32 = 54_321;
     if !is_root() {
         skip("only root may be another user");
         return;
@@ -178,7 +179,6 @@ fn a_stop_that_has_not_come_is_taken_back() {
     if !has(&["python3", "setpriv"]) {
         return;
     }
-    const USER: u32 = 54_321;
     let folder = tempfile::tempdir_in("/tmp").expect("folder");
     let fifo = folder.path().join("fifo");
     let made = Command::new("mkfifo").args(["-m", "0666"]).arg(&fifo).status();

@@ -59,7 +59,7 @@ const OURS_ALONE: [&str; 3] = ["xtask", "tests", "fuzz"];
 pub(crate) fn linked() -> Result<Vec<Crate>> {
     let triple = command::output(std::process::Command::new("rustc").arg("-vV"))?;
     let host = triple.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-    Ok(reached(metadata(host)?))
+    Ok(reached(&metadata(host)?))
 }
 
 fn metadata(host: &str) -> Result<Metadata> {
@@ -68,7 +68,7 @@ fn metadata(host: &str) -> Result<Metadata> {
     serde_json::from_str(&text).context("cargo metadata")
 }
 
-fn reached(metadata: Metadata) -> Vec<Crate> {
+fn reached(metadata: &Metadata) -> Vec<Crate> {
     let is_ours = |one: &&Crate| one.source.is_none() && !OURS_ALONE.contains(&one.name.as_str());
     let nodes: BTreeMap<&str, &Node> =
         metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
@@ -118,7 +118,7 @@ mod tests {
             needs("developers", "null"),
             needs("deep", "null"),
         );
-        let found = reached(serde_json::from_str(&text).expect("metadata"));
+        let found = reached(&serde_json::from_str(&text).expect("metadata"));
         let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["deep", "linked"]);
     }

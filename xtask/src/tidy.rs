@@ -64,7 +64,8 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn is_source_of(file: &str, member: &str) -> bool {
-    file.strip_prefix(member).is_some_and(|rest| rest.starts_with('/') && rest.ends_with(".rs"))
+    let file = Path::new(file);
+    file.starts_with(member) && file.extension().is_some_and(|extension| extension == "rs")
 }
 
 /// All files that are, or could be, committed; sorted.

@@ -159,5 +159,5 @@ fn sizes(plan: &Plan) -> String {
 /// What the plan says about recorded builds.
 fn notes(plan: &Plan) -> String {
     let said = plan.notes.iter().filter(|note| note.id.starts_with("costs"));
-    said.map(|note| format!("{}.\n", note.text)).collect()
+    said.flat_map(|note| [note.text.as_str(), ".\n"]).collect()
 }

@@ -54,7 +54,7 @@ fn host() -> Result<String> {
 }
 
 /// The target that is static through and through where it is installed, with the C
-/// compiler that SQLite needs. Else glibc itself goes into the programs: it looks
+/// compiler that `SQLite` needs. Else glibc itself goes into the programs: it looks
 /// up names by `files` and `dns` then, and by nothing else that nsswitch.conf names.
 fn target(host: &str) -> String {
     let musl = host.replace("-gnu", "-musl");

@@ -139,7 +139,7 @@ impl Arena {
     }
 
     /// Whether mounts can be made that nobody else sees.
-    pub(super) fn may_mount(&self) -> bool {
+    pub(super) fn may_mount() -> bool {
         command::succeeds(Command::new("unshare").args(["--mount", "true"]))
     }
 }

@@ -88,10 +88,11 @@ fn lie(mut stream: TcpStream, random: &mut Random) -> std::io::Result<()> {
     let body = BODIES[random.below(BODIES.len())].as_bytes();
     match random.below(5) {
         // As much as anybody takes, up to what would fill a small machine.
-        0 => (0..1 << 12).try_for_each(|_| stream.write_all(&[b'a'; 1 << 16])),
+        0 => (0..1 << 16).try_for_each(|_| stream.write_all(&[b'a'; 1 << 12])),
         1 => stream.write_all(&body[..random.below(body.len() + 1)]),
         2 => {
-            let noise: Vec<u8> = (0..random.below(4096)).map(|_| random.number() as u8).collect();
+            let noise: Vec<u8> =
+                (0..random.below(512)).flat_map(|_| random.number().to_le_bytes()).collect();
             stream.write_all(&noise)
         }
         _ => stream.write_all(body),
