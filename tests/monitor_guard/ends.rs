@@ -167,6 +167,9 @@ fn what_cannot_be_written_down_is_not_stopped() {
     }
 }
 
+/// A user whom no machine has.
+const USER: u32 = 54_321;
+
 /// A signal to stop comes late to one that waits in the kernel: here for its
 /// child to begin, which waits for a file.
 #[test]
@@ -178,7 +181,6 @@ fn a_stop_that_has_not_come_is_taken_back() {
     if !has(&["python3", "setpriv"]) {
         return;
     }
-    const USER: u32 = 54_321;
     let folder = tempfile::tempdir_in("/tmp").expect("folder");
     let fifo = folder.path().join("fifo");
     let made = Command::new("mkfifo").args(["-m", "0666"]).arg(&fifo).status();
