@@ -193,6 +193,8 @@ fn a_stop_that_has_not_come_is_taken_back() {
     );
     let user = USER.to_string();
     let mut child = Command::new("setpriv")
+        // Where that user may go.
+        .env("PATH", "/usr/bin:/bin")
         .args(["--reuid", &user, "--regid", &user, "--clear-groups", "python3", "-c", &script])
         .spawn()
         .expect("it starts");
