@@ -2,6 +2,7 @@
 //! and whoever interrupts leaves nothing behind.
 
 mod exports;
+mod tuned;
 mod ways;
 
 use std::fs;
@@ -34,7 +35,7 @@ fn bench(nix: &RealNix, folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn json(output: &Output) -> Value {
+fn answer(output: &Output) -> Value {
     let errors = text(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
@@ -70,7 +71,7 @@ fn more_jobs_are_found_faster_on_every_nix() {
     for nix in real_nix() {
         let file = file.to_str().expect("a path");
         let arguments = ["compare", "max-jobs=1", "max-jobs=2", "-f", file, "--fresh", "--json"];
-        let found = json(&bench(&nix, folder.path(), &arguments).output().expect("it runs"));
+        let found = answer(&bench(&nix, folder.path(), &arguments).output().expect("it runs"));
         assert_eq!(found["verdict"], json!("faster"), "Nix {}: {found}", nix.version);
         let ratio = found["ratio"].as_f64().expect("a ratio");
         // Three sleeps after one another become two.
@@ -233,7 +234,7 @@ fn a_ci_run_builds_only_what_its_cache_lacks() {
         let arguments = ["ci", "--packages", "4", "--kib", "64", "--work", "1", "--runs", "1"];
         let link = ["--round-trip", "10", "--rate", "100", "--json"];
         let output = bench(&nix, folder.path(), &[&arguments[..], &link].concat()).output();
-        let found = json(&output.expect("it runs"));
+        let found = answer(&output.expect("it runs"));
         let of = |cache: &str, changed: bool, field: &str| {
             let mut rows = found["rows"].as_array().expect("rows").iter();
             let row = rows.find(|row| row["cache"] == cache && row["changed"] == changed);

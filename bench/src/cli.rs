@@ -213,7 +213,9 @@ impl Run {
         let rules = precision.rules(work.scale());
         let bar = bar("runs", rules.most_pairs, &output.common);
         let bench = Bench { rules, seed: precision.seed(), interrupt: &interrupt, bar };
-        let mut save = |measured: &Measured| output.keep(&Document::Measured(measured));
+        let mut save = |now: &dyn Fn() -> Measured| {
+            output.keep(&|form| Document::Measured(&now()).write(form))
+        };
         let measured = bench.measure(&one, &[], &mut save)?;
         output.write(&Document::Measured(&measured))?;
         output.common.tell(&measured.notes);
@@ -263,7 +265,9 @@ impl Compare {
         let rules = precision.rules(work.scale());
         let bar = bar("pairs", rules.most_pairs, &output.common);
         let bench = Bench { rules, seed: precision.seed(), interrupt: &interrupt, bar };
-        let mut save = |compared: &Compared| output.keep(&Document::Compared(compared));
+        let mut save = |now: &dyn Fn() -> Compared| {
+            output.keep(&|form| Document::Compared(&now()).write(form))
+        };
         let compared = bench.compare([&a, &b], &[], &mut save)?;
         output.write(&Document::Compared(&compared))?;
         output.common.tell(&compared.notes);
@@ -302,10 +306,10 @@ impl Output {
     }
 
     /// Keep what is known so far where the result will be, so that not even a power
-    /// cut loses it.
-    fn keep(&self, document: &Document) -> Result<()> {
+    /// cut loses it. Where it will be nowhere, nothing is worked out for it.
+    fn keep(&self, text: &dyn Fn(Form) -> Result<String>) -> Result<()> {
         match &self.common.output {
-            Some(path) => file::replace(path, document.write(self.form())?.as_bytes()),
+            Some(path) => file::replace(path, text(self.form())?.as_bytes()),
             None => Ok(()),
         }
     }

@@ -81,12 +81,12 @@ pub fn bar(what: &'static str, most: usize, common: &Common) -> ProgressBar {
 }
 
 impl Bench<'_> {
-    /// Compare B with A. `save` gets what is known after each pair.
+    /// Compare B with A. `save` may ask what is known after each pair.
     pub fn compare(
         &self,
         [a, b]: [&Contender; 2],
         notes: &[Note],
-        save: &mut dyn FnMut(&Compared) -> Result<()>,
+        save: &mut dyn FnMut(&dyn Fn() -> Compared) -> Result<()>,
     ) -> Result<Compared> {
         let mut order = Order::new(self.seed);
         let mut sides = || order.pair().to_vec();
@@ -124,7 +124,7 @@ impl Bench<'_> {
                 notes: [notes, &remarks(runs)].concat(),
             }
         };
-        let mut after = |runs: &[Run]| save(&document(runs, Stopped::Interrupted));
+        let mut after = |runs: &[Run]| save(&|| document(runs, Stopped::Interrupted));
         let (runs, stopped) = self.rounds(&mut sides, run, figures, &mut after)?;
         Ok(document(&runs, stopped))
     }
@@ -134,7 +134,7 @@ impl Bench<'_> {
         &self,
         one: &Contender,
         notes: &[Note],
-        save: &mut dyn FnMut(&Measured) -> Result<()>,
+        save: &mut dyn FnMut(&dyn Fn() -> Measured) -> Result<()>,
     ) -> Result<Measured> {
         let mut sides = || vec![Side::A];
         let run = |pair, side| one.run(self.interrupt, pair, side);
@@ -152,7 +152,7 @@ impl Bench<'_> {
             runs: runs.to_vec(),
             notes: [notes, &remarks(runs)].concat(),
         };
-        let mut after = |runs: &[Run]| save(&document(runs, Stopped::Interrupted));
+        let mut after = |runs: &[Run]| save(&|| document(runs, Stopped::Interrupted));
         let (runs, stopped) = self.rounds(&mut sides, run, figures, &mut after)?;
         Ok(document(&runs, stopped))
     }

@@ -222,7 +222,7 @@ fn ranks(figures: &[f64], same: f64) -> Vec<f64> {
         let alike: Vec<usize> = alike.copied().collect();
         let many = count(&alike);
         for one in &alike {
-            ranks[*one] = before + (many + 1.0) / 2.0;
+            ranks[*one] = before + f64::midpoint(many, 1.0);
         }
         before += many;
         at += alike.len();

@@ -64,6 +64,8 @@ pub fn write(folder: &Path) -> Result<String> {
     Ok(folder.join("graph.nix").display().to_string())
 }
 
+const KIB_OF_GIB: f64 = 1_048_576.0;
+
 /// A build, as the expression describes it: units of work, and memory of a thread.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,9 +85,11 @@ pub fn graph(described: &str, unit_seconds: f64, one_by_one_seconds: f64) -> Res
     let mut builds: Vec<Described> = serde_json::from_str(described).context("the graph")?;
     // The order in which Nix takes those that are ready.
     builds.sort_by(|one, other| one.name.cmp(&other.name));
-    let units = builds.iter().map(|build| build.serial + build.parallel + build.link);
+    let units: f64 = builds.iter().map(|build| build.serial + build.parallel + build.link).sum();
     let count = f64::from(u32::try_from(builds.len())?.max(1));
-    let own = ((one_by_one_seconds - units.sum::<f64>() * unit_seconds) / count).max(0.0);
+    // Builds that find no compiler, where one is here, have quicker units.
+    let unit_seconds = unit_seconds.min(one_by_one_seconds / units.max(1.0));
+    let own = ((one_by_one_seconds - units * unit_seconds) / count).max(0.0);
     let number = |name: &String| builds.binary_search_by(|build| build.name.cmp(name)).ok();
     let derivation = |build: &Described| {
         let needs = build.needs.iter().filter_map(number);
@@ -95,11 +99,7 @@ pub fn graph(described: &str, unit_seconds: f64, one_by_one_seconds: f64) -> Res
         };
         let phases = vec![
             phase(own + build.serial * unit_seconds, 1.0, 0.0),
-            phase(
-                build.parallel * unit_seconds,
-                build.parallel.max(1.0),
-                build.kib / (1 << 20) as f64,
-            ),
+            phase(build.parallel * unit_seconds, build.parallel.max(1.0), build.kib / KIB_OF_GIB),
             phase(build.link * unit_seconds, 1.0, 0.0),
         ];
         Derivation { name: build.name.clone(), needs, phases }

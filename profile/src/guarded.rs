@@ -173,7 +173,7 @@ mod tests {
                 assert_eq!(sizes == careful, !can, "{system} {users:?}: {sizes:?}");
                 let note = if can { "guard-needed" } else { "guard-impossible" };
                 assert!(plan.notes.iter().any(|found| found.id == note), "{:?}", plan.notes);
-                let policy = plan.profile.rule.policy.expect("a policy");
+                let policy = plan.profile.rule.policy.clone().expect("a policy");
                 assert_eq!(policy.starts_with("guarded-"), can, "{policy}");
                 let [nixos, systemd] =
                     [Form::Nixos, Form::Systemd].map(|form| render(&plan, form).expect("a form"));

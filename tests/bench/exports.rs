@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::{bench, scratch};
+use super::{answer, bench, scratch};
 use crate::tools::{feed, has, real_nix, text, tool, workspace};
 
 /// One build that takes no time.
@@ -99,7 +99,7 @@ for row in rows:
     assert None not in row and None not in row.values(), row
     assert row["configuration"] == {"a": "max-jobs=1", "b": "max-jobs=1,cores=1"}[row["side"]], row
     assert 0 < float(row["seconds"]) <= float(row["wall_seconds"]), row
-    assert float(row["cpu_seconds"]) >= 0 and int(row["peak_memory_bytes"]) >= 0, row
+    assert float(row["cpu_seconds"]) >= 0 and int(row["peak_memory_bytes"] or 0) >= 0, row
     assert row["disturbed"] in ("true", "false"), row
 print(len(rows))
 "#;
@@ -145,9 +145,9 @@ fn whoever_an_export_is_for_can_read_it() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         output
     };
-    valid(&super::json(&export("json")), &own("schema.json"));
-    valid(&super::json(&export("bencher")), &bencher());
-    valid(&super::json(&export("github-action-benchmark")), &action());
+    valid(&answer(&export("json")), &own("schema.json"));
+    valid(&answer(&export("bencher")), &bencher());
+    valid(&answer(&export("github-action-benchmark")), &action());
     assert!(python(HYPERFINE, &export("hyperfine").stdout).starts_with("t = "));
     assert_eq!(python(CSV, &export("csv").stdout), "6\n");
 }
@@ -157,7 +157,7 @@ fn a_sweep_has_what_the_simulator_says_beside_it() {
     let Some(nix) = real_nix().pop() else { return };
     let folder = scratch();
     let arguments = ["sweep", "--synthetic", "--shape", "deep", "--time", "1", "--json"];
-    let found = super::json(&bench(&nix, folder.path(), &arguments).output().expect("it runs"));
+    let found = answer(&bench(&nix, folder.path(), &arguments).output().expect("it runs"));
     valid(&found, &own("swept.schema.json"));
     let points = found["points"].as_array().expect("points");
     assert!(points.len() >= 9, "{found}");
@@ -179,7 +179,7 @@ fn a_fleet_is_simulated_by_its_schema() {
     let simulate = |arguments: &[&str]| {
         let mut command = tool("bench");
         command.arg("simulate").arg(Path::new(&graph)).args(arguments).arg("--json");
-        super::json(&command.output().expect("it runs"))
+        answer(&command.output().expect("it runs"))
     };
     let alone = simulate(&["--machine", "8/16", "--with", "plan", "--guard"]);
     let fleet = simulate(&["--fleet", "--machine", "4x8/16", "--machine", "4/8", "--with", "plan"]);

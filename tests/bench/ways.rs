@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{bench, left, scratch};
+use super::{answer, bench, left, scratch};
 use crate::forms::Daemon;
 use crate::served::{Page, serve};
 use crate::tools::{RealNix, is_root, missing, real_nix, skip, text};
@@ -88,7 +88,7 @@ impl Bed {
     /// The document of a measurement that must succeed, of two runs or pairs.
     fn measured(&self, arguments: &[&str], config: &str) -> Value {
         let few = [arguments, &["--pairs", "2", "--min-pairs", "2", "--json"]].concat();
-        let found = super::json(&self.bench(&few, config).output().expect("it runs"));
+        let found = answer(&self.bench(&few, config).output().expect("it runs"));
         assert_eq!(left(self.folder.path()), [""; 0], "Nix {}", self.nix.version);
         found
     }
@@ -119,7 +119,7 @@ fn a_build_is_a_file_a_flake_or_a_derivation_on_every_nix() {
         bed.says("nix-instantiate", &link);
         let quick = quick.lines().next().expect("a path");
         let arguments = ["compare", quick, "slow.drv", "--pairs", "7", "--json"];
-        let found = super::json(&bed.bench(&arguments, "").output().expect("it runs"));
+        let found = answer(&bed.bench(&arguments, "").output().expect("it runs"));
         assert_eq!(found["verdict"], json!("slower"), "{what}: {found}");
         assert!(is_one(&found), "{what}: {found}");
         assert_eq!(found["subject"]["drv"], json!(quick), "{what}");
@@ -229,7 +229,7 @@ fn what_a_daemon_would_ignore_is_refused() {
             missing(&format!("a user without rights cannot run Nix {}: {errors}", nix.version));
             continue;
         }
-        let found = super::json(&output);
+        let found = answer(&output);
         assert!(all(&found, "cpu_seconds").iter().all(Value::is_null), "the daemon's: {found}");
         assert!(all(&found, "builds").iter().all(|builds| *builds == json!(1)), "{found}");
         let output = ask(&["compare", "default", "http-connections=50"]);

@@ -18,6 +18,7 @@ mod speed;
 mod test;
 mod tidy;
 mod torture;
+mod tune;
 mod workflow;
 
 use std::env;
@@ -95,6 +96,8 @@ enum Task {
         #[arg(value_enum)]
         part: Option<speed::Part>,
     },
+    /// Build, plan by what that cost, and keep the plan if it is proven faster
+    Tune(tune::Tune),
     /// Check the rules that the compiler cannot
     Tidy,
     /// Do to the tools what goes wrong on machines, and count what they survive
@@ -149,6 +152,7 @@ fn try_main() -> Result<()> {
         Task::Speed { part } => speed::run(part),
         Task::Tidy => tidy::run(),
         Task::Torture { seconds, seed, large } => torture::run(seconds, seed, large),
+        Task::Tune(tune) => tune.run(),
         Task::Test { arguments } => test::run(&arguments),
         Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, &action),
     }

@@ -4,6 +4,7 @@
 //! counts is the median of the ratios of neighbours. Nothing here is a test: a
 //! busy machine may draw any figure once.
 
+mod bench;
 mod caches;
 pub(crate) mod made_up;
 mod monitor;
@@ -43,6 +44,8 @@ pub(crate) enum Part {
     Caches,
     /// The one that watches Nix
     Monitor,
+    /// The one that times Nix, where hyperfine is installed
+    Bench,
 }
 
 /// Compare, and print a table.
@@ -58,6 +61,14 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
     if is_wanted(Part::Monitor) {
         command::run(&mut cargo(["build", "--quiet", "--release", "--package", "monitor"]))?;
         monitor::run(&released()?.join("monitor"))?;
+    }
+    if is_wanted(Part::Bench) {
+        if !command::succeeds(Command::new("hyperfine").arg("--version")) {
+            say("SKIPPED: bench: install hyperfine");
+            return Ok(());
+        }
+        command::run(&mut cargo(["build", "--quiet", "--release", "--package", "bench"]))?;
+        bench::run(&released()?.join("bench"))?;
     }
     Ok(())
 }

@@ -148,9 +148,10 @@ impl Simulate {
             hosts.push(Host { name: "this machine".to_owned(), hardware });
         }
         for machine in &self.machine {
-            match self.fleet {
-                true => hosts.extend(Host::read_all(machine)?),
-                false => hosts.push(Host::read(machine)?),
+            if self.fleet {
+                hosts.extend(Host::read_all(machine)?);
+            } else {
+                hosts.push(Host::read(machine)?);
             }
         }
         if self.zram {

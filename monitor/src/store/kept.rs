@@ -47,7 +47,7 @@ pub fn look(database: &Path, installed: Option<&Nix>) -> Result<Kept> {
     if !found.unseen.is_empty() {
         let Some(all) = told(&root) else {
             let count = found.unseen.len();
-            bail!("{count} links to roots cannot be followed: run as root, or with nix-daemon");
+            bail!("not all roots are known: {count} unseen without root or nix-daemon");
         };
         roots.extend(all);
     }

@@ -102,6 +102,9 @@ impl Shown {
 
     fn table(&self, width: u16) -> Table<'_> {
         let is_wide = width >= WIDE;
+        // What the other columns and the gaps leave.
+        let rest = width.saturating_sub(if is_wide { 79 } else { 52 });
+        let name_width = if is_wide { rest * 2 / 5 } else { rest };
         let cut = |cells: Vec<Line<'static>>| {
             let last = if is_wide { cells.len() } else { 5 };
             Row::new(cells.into_iter().take(last))
@@ -122,7 +125,7 @@ impl Shown {
             let [name, running, expected, _, memory, user, client] = row(build);
             let busy = busy.map_or_else(|| "?".to_owned(), |busy| format!("{:.0} %", busy * 100.0));
             let cells = vec![
-                Line::from(name),
+                Line::from(short(&name, usize::from(name_width))),
                 right(&running),
                 right(&expected),
                 right(&busy),
@@ -134,14 +137,14 @@ impl Shown {
             cut(cells)
         });
         let widths = [
-            Constraint::Fill(2),
+            Constraint::Length(name_width),
             Constraint::Length(11),
             Constraint::Length(18),
             Constraint::Length(6),
             Constraint::Length(9),
             Constraint::Length(u16::from(BAR)),
             Constraint::Length(9),
-            Constraint::Fill(3),
+            Constraint::Fill(1),
         ];
         let widths = widths.into_iter().take(if is_wide { 8 } else { 5 });
         let style = Style::new().add_modifier(Modifier::UNDERLINED);
