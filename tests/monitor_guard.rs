@@ -73,7 +73,8 @@ max-jobs = 8"
 "#;
 
 fn said(nix: &RealNix, script: &str) -> Option<String> {
-    let output: Output = run(nix, "nixbld", &format!("{SETUP}\n{script}"))?;
+    let output: Output =
+        run(nix, "nixbld", &format!("NIX='{}'\n{SETUP}\n{script}", nix.bin.display()))?;
     let all = format!("Nix {}: {}{}", nix.version, text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{all}");
     if text(&output.stdout).contains("cannot-confine") {

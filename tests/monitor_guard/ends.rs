@@ -167,6 +167,9 @@ fn what_cannot_be_written_down_is_not_stopped() {
     }
 }
 
+/// A user whom no machine has.
+const USER: u32 = 54_321;
+
 /// A signal to stop comes late to one that waits in the kernel: here for its
 /// child to begin, which waits for a file.
 #[test]
@@ -191,6 +194,8 @@ fn a_stop_that_has_not_come_is_taken_back() {
     );
     let user = USER.to_string();
     let mut child = Command::new("setpriv")
+        // Where that user may go.
+        .env("PATH", "/usr/bin:/bin")
         .args(["--reuid", &user, "--regid", &user, "--clear-groups", "python3", "-c", &script])
         .spawn()
         .expect("it starts");
