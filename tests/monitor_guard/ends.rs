@@ -174,7 +174,6 @@ const USER: u32 = 54_321;
 /// child to begin, which waits for a file.
 #[test]
 fn a_stop_that_has_not_come_is_taken_back() {
-    const USER: u32 = 54_321;
     if !is_root() {
         skip("only root may be another user");
         return;
