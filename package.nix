@@ -45,9 +45,6 @@ rustPlatform.buildRustPackage {
       # A member of the workspace, though what it tests needs real machines.
       ./tests/Cargo.toml
       ./tests/main.rs
-      ./fuzz/Cargo.toml
-      ./fuzz/src
-      ./fuzz/targets
     ];
   };
   cargoLock.lockFile = ./Cargo.lock;

@@ -90,7 +90,7 @@ fn the_flake_offers_everything_on_every_system() {
         assert_eq!(found["follows"], json!(vec!["follows-the-plan"; 4]));
         assert_eq!(found["nixos"], json!("follows-the-plan"));
         assert_eq!(found["shell"], json!("shell"));
-        assert_eq!(found["modules"], json!([true, true, true, true]));
+        assert_eq!(found["modules"], json!([true, true, true, true, true]));
         let outputs = found["outputs"].as_array().expect("names");
         for name in ["nixosModules", "darwinModules", "overlays"] {
             assert!(outputs.contains(&json!(name)), "{name}");

@@ -276,7 +276,7 @@ impl<'a> Daemon<'a> {
         for name in ["var", "store"] {
             fs::create_dir(folder.path().join(name)).expect("folder");
         }
-        let conf = "trusted-users = root\nbuild-users-group =\n";
+        let conf = "trusted-users = root\nbuild-users-group =\nsandbox = false\nsubstituters =\n";
         fs::write(folder.path().join("nix.conf"), conf).expect("nix.conf");
         let mut daemon = Self { nix, folder, child: None };
         let mut command = daemon.command("nix-daemon");

@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use fuzz::bytes;
-use fuzz::random::Random;
-use fuzz::target::{TARGETS, Target};
-
+use crate::fuzz::bytes;
+use crate::fuzz::random::Random;
+use crate::fuzz::target::{TARGETS, Target};
 use crate::tools::{binaries, has, text, workspace};
 
 /// How long each target is tried with changed inputs; all seeds are, however long.
@@ -32,7 +31,7 @@ fn every_parser_holds_its_laws_for_any_bytes() {
     let folder = tempfile::tempdir().expect("folder");
     // Captured machines are for the fuzzer, which has the time.
     let seeds = Command::new("python3")
-        .arg(workspace().join("fuzz/seed.py"))
+        .arg(workspace().join("tests/fuzz/seed.py"))
         .arg(folder.path())
         .env("NIXPACE_SHARED", folder.path().join("none"))
         .env("NIXPACE_SEEDS_ONLY", "1")

@@ -24,7 +24,11 @@ mod flake;
 mod forms;
 /// The README's first command on machines that were never used.
 mod fresh;
-/// The fuzz targets, for a second each and without a fuzzer.
+/// What the fuzzer runs, which is a workspace of its own, for its flags.
+#[path = "fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "a library there")]
+mod fuzz;
+/// The same for a second each and without a fuzzer.
 mod fuzzed;
 /// Hostile documents and trees: no panic, and nothing forbidden gets out.
 mod hostile;

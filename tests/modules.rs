@@ -214,7 +214,7 @@ fn what_the_user_says_wins() {
         let config = format!("let config = nixos [ {own} ] {file}; in {CONFIG}");
         let config = value(&nix, &config);
         assert_eq!(config["nix"]["settings"]["cores"], json!(3));
-        assert_eq!(config["nix"]["settings"]["max-jobs"], json!(4), "the plan's");
+        assert_eq!(config["nix"]["settings"]["max-jobs"], json!(3), "the plan's");
         assert_eq!(config["nix"]["daemonCPUSchedPolicy"], json!("other"));
 
         let off = "{ services.nixpace = { enable = lib.mkForce false; }; }";

@@ -212,10 +212,13 @@ let
           module: if isFunction module then module (specialArgs // { inherit config lib; }) else module;
         loaded = concatMap loadAll modules;
         config = tree "" (declare (map (module: module.options or { }) loaded)) (
-          map (module: module.config or (removeAttrs module [
-            "imports"
-            "options"
-          ])) loaded
+          map (
+            module:
+            module.config or (removeAttrs module [
+              "imports"
+              "options"
+            ])
+          ) loaded
         );
       in
       {

@@ -53,7 +53,7 @@ struct Kind {
 }
 
 /// Members whose dependencies no user gets.
-const OURS_ALONE: [&str; 3] = ["xtask", "tests", "fuzz"];
+const OURS_ALONE: [&str; 2] = ["xtask", "tests"];
 
 /// The crates that are linked into our programs here, sorted.
 pub(crate) fn linked() -> Result<Vec<Crate>> {

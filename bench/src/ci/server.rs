@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn nothing_outside_is_served() {
         let folder = std::path::Path::new("/f");
-        for bad in ["/", "/../x", "/a/../../x", "//x", "/a//b"] {
+        for bad in ["/", "/../x", "/a/../../x", "/a/.."] {
             assert_eq!(inside(folder, bad), None, "{bad}");
         }
         assert_eq!(inside(folder, "/nar/x.nar?a=b"), Some("/f/nar/x.nar".into()));

@@ -1,6 +1,6 @@
 //! What is fuzzed: each takes any bytes, and panics where a law does not hold.
 
-use crate::Bytes;
+use super::Bytes;
 
 pub mod cache;
 pub mod derivation;

@@ -1,6 +1,6 @@
 //! A Plan document, and the text that is written from it.
 
-use crate::{Bytes, json, laws};
+use super::super::{Bytes, json, laws};
 use detect::stage;
 use profile::form::{Form, render};
 use profile::plan::Plan;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::Bytes;
-use crate::random::Random;
+use super::Bytes;
+use super::random::Random;
 
 /// Characters that some reader may take for more than themselves.
 const ODD: [char; 12] =
@@ -63,7 +63,7 @@ fn visit(value: &mut Value, at: &mut usize, act: &mut dyn FnMut(&mut Value)) -> 
 fn change(value: &mut Value, random: &mut Random, words: &[&str]) {
     let word = words[random.below(words.len())].to_owned();
     if random.below(16) == 0 {
-        *value = fresh(random, word);
+        *value = fresh(random, &word);
         return;
     }
     match value {
@@ -91,7 +91,7 @@ fn change(value: &mut Value, random: &mut Random, words: &[&str]) {
                 0 => drop(fields.remove(&key)),
                 // A field like one that is there, by another name.
                 1 => drop(fields.insert(word, fields.get(&key).cloned().unwrap_or_default())),
-                _ => drop(fields.insert(word.clone(), fresh(random, word))),
+                _ => drop(fields.insert(word.clone(), fresh(random, &word))),
             }
         }
         Value::Number(number) => {
@@ -105,11 +105,11 @@ fn change(value: &mut Value, random: &mut Random, words: &[&str]) {
             };
         }
         Value::Bool(flag) => *flag = !*flag,
-        Value::Null => *value = fresh(random, word),
+        Value::Null => *value = fresh(random, &word),
     }
 }
 
-fn fresh(random: &mut Random, word: String) -> Value {
+fn fresh(random: &mut Random, word: &str) -> Value {
     match random.below(16) {
         0 => Value::Null,
         1 => json!(random.below(2) == 0),
@@ -119,7 +119,7 @@ fn fresh(random: &mut Random, word: String) -> Value {
         5 => json!(-1),
         6 => json!(1.5),
         7 => json!(1e-300),
-        8 => json!(random.below(1 << 50) as f64 / 1e9),
+        8 => json!(f64::from(u32::try_from(random.below(1 << 31)).unwrap_or(0)) / 1e3),
         9 => json!([]),
         10 => json!({}),
         11 => json!([word]),

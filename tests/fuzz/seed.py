@@ -19,7 +19,7 @@ import sys
 import tarfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROJECT = HERE.parent
+PROJECT = HERE.parent.parent
 SHARED = pathlib.Path(os.environ.get("NIXPACE_SHARED", PROJECT.parent / "shared"))
 FOLDER = pathlib.Path(sys.argv[1] if sys.argv[1:] else HERE / "corpus").resolve()
 

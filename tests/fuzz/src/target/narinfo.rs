@@ -1,7 +1,7 @@
 //! narinfos, from any bytes: what is read can be written as Nix writes it, and
 //! then says and proves the same.
 
-use crate::narinfo::{self, STORE};
+use super::super::narinfo::{self, STORE};
 use caches::judge::judge;
 use caches::key::{Keys, PublicKey};
 use caches::narinfo::NarInfo;

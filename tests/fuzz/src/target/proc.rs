@@ -61,7 +61,9 @@ fn list(cpus: &[usize]) -> String {
 
 fn mask(cpus: &[usize]) -> String {
     let mut words = vec![0_u32; cpus.last().map_or(1, |last| last / 32 + 1)];
-    cpus.iter().for_each(|cpu| words[cpu / 32] |= 1 << (cpu % 32));
+    for cpu in cpus {
+        words[cpu / 32] |= 1 << (cpu % 32);
+    }
     words.iter().rev().map(|word| format!("{word:08x}")).collect::<Vec<_>>().join(",")
 }
 
@@ -114,7 +116,7 @@ fn mount_table(text: &str) {
         None => {
             assert!(!mounts.iter().any(|mount| {
                 under(mount) && mount.mount_point.is_absolute() && is_orphan(mount)
-            }))
+            }));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes changed at random, where there is no libFuzzer to do it.
 
-use crate::random::Random;
+use super::random::Random;
 
 /// What parsers are likely to treat in a way of its own.
 const TEXTS: [&[u8]; 12] = [

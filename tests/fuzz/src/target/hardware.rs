@@ -1,6 +1,6 @@
 //! A Hardware document, and the plan that follows from it, for each workload.
 
-use crate::{Bytes, json, laws};
+use super::super::{Bytes, json, laws};
 use detect::hardware::Hardware;
 use detect::release::Release;
 use detect::stage;

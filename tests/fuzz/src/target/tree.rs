@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use crate::tree::{self, Tree};
-use crate::{Bytes, laws};
+use super::super::tree::{self, Tree};
+use super::super::{Bytes, laws};
 use detect::hardware::Hardware;
 use profile::Options;
 

@@ -4,10 +4,11 @@
 
 use std::num::NonZeroU64;
 
-use crate::{Bytes, json, laws};
+use super::super::{Bytes, json, laws};
 use detect::darwin::diskutil::{self, Mounted};
 use detect::darwin::sysctl::Sysctl;
 use detect::hardware::{Environment, Hardware, Live, Media};
+use detect::number::Cpus;
 use detect::{darwin, facter};
 use profile::Options;
 
@@ -37,7 +38,7 @@ fn sysctl(text: &str) {
     };
     let cpu = &hardware.cpu;
     assert!(cpu.allowed <= cpu.online || cpu.online.is_none(), "allowed but not online");
-    assert!(cpu.usable.map(|usable| usable.get()) <= cpu.allowed.map(|n| f64::from(n.get())));
+    assert!(cpu.usable.map(Cpus::get) <= cpu.allowed.map(|n| f64::from(n.get())));
     let memory = &hardware.memory;
     assert!(memory.total_bytes.is_none() || memory.usable_bytes <= memory.total_bytes);
     follows(hardware);

@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use detect::hardware::Hardware;
+use detect::number::Cpus;
 use detect::stage;
 use profile::form::{self, Form, render};
 use profile::plan::{Cache, Plan, Value, Verdict};
@@ -73,16 +74,17 @@ pub fn plans(hardware: Hardware, options: &Options) -> Plan {
 fn cpus(hardware: &Hardware) -> Option<u64> {
     let cpu = &hardware.cpu;
     let whole = |number: std::num::NonZeroU32| f64::from(number.get()).min(1e6);
-    let own = [cpu.allowed.map(whole), cpu.online.map(whole), cpu.usable.map(|cpus| cpus.get())];
+    let own = [cpu.allowed.map(whole), cpu.online.map(whole), cpu.usable.map(Cpus::get)];
     let daemon = hardware.daemon.as_ref();
     let limits = [
-        cpu.quota.map(|cpus| cpus.get()),
-        daemon.and_then(|daemon| daemon.quota.map(|cpus| cpus.get())),
+        cpu.quota.map(Cpus::get),
+        daemon.and_then(|daemon| daemon.quota.map(Cpus::get)),
         daemon.and_then(|daemon| daemon.allowed.map(whole)),
     ];
     own.iter().flatten().next()?;
     let least = own.into_iter().chain(limits).flatten().fold(f64::INFINITY, f64::min);
-    Some(least.ceil() as u64)
+    // At most a million, by which a loop is no slower than the rest.
+    (0..=1_000_000_u32).find(|cpus| f64::from(*cpus) >= least).map(u64::from)
 }
 
 /// The least memory that the document speaks of.
@@ -144,14 +146,18 @@ pub fn is_only_settings(text: &str, plan: &Plan, form: Form) {
             assert!(!text.contains(&format!("\n{base} = ")) || names.contains(&base));
         }
         if ["substituters", "trusted-substituters"].contains(&name.trim_start_matches("extra-")) {
-            words.iter().for_each(|url| assert!(is_proven(url, &plan.caches), "{url}: no proof"));
+            for url in &words {
+                assert!(is_proven(url, &plan.caches), "{url}: no proof");
+            }
         }
         if name.ends_with("trusted-public-keys") {
             let proven = |key: &str| {
                 key == profile::catalogue::CACHE_KEY
                     || verified(&plan.caches).any(|cache| cache.key.as_deref() == Some(key))
             };
-            words.iter().for_each(|key| assert!(proven(key), "{key}: no proof"));
+            for key in &words {
+                assert!(proven(key), "{key}: no proof");
+            }
         }
         names.push(name);
     }

@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use detect::root::Root;
 use tempfile::TempDir;
 
-use crate::Bytes;
-use crate::random::Random;
+use super::Bytes;
+use super::random::Random;
 
 /// Ends a file in the input: no UTF-8 text holds it.
 const END: u8 = 0xff;
@@ -233,11 +233,5 @@ impl Tree {
             *known = wanted.map(<[u8]>::to_vec);
         }
         Root::captured(self.folder.path()).expect("a tree")
-    }
-
-    /// What a file of the tree holds now.
-    pub fn bytes(&self, path: &str) -> Option<&[u8]> {
-        let at = PATHS.iter().position(|known| *known == path)?;
-        self.files[at].as_deref()
     }
 }
