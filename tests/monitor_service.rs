@@ -183,7 +183,8 @@ fn the_service_s_commands_need_no_rights() {
     assert!(metrics.contains("nix_store_paths{origin=\"built\"} 1\n"), "{metrics}");
     assert!(state.join("history.sqlite").exists());
     let costs = fs::read_to_string(state.join("costs.json")).expect("costs");
-    assert!(costs.contains("\"hello\""), "{costs}");
+    // How that build ended nobody knows, so it says nothing of costs.
+    assert!(costs.contains("\"packages\": {}"), "{costs}");
 }
 
 #[test]

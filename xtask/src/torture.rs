@@ -163,7 +163,7 @@ mod tests {
         let took = Duration::from_secs(2);
         let text = table(&[row(vec!["trial 2: it".to_owned()], None)], took);
         assert!(text.ends_with("\nlost: full disk: trial 2: it\n"), "{text}");
-        assert!(text.contains("      3         2     1      1.0 MiB\n"), "{text}");
+        assert!(text.contains("      3         2     1        1 MiB\n"), "{text}");
         assert!(sum_up(&[row(vec![String::new()], None)], took, 1).is_err());
         let skipped = Row { tried: 0, ..row(Vec::new(), Some("needs root")) };
         assert!(table(&[skipped], took).contains("SKIPPED: needs root"));
