@@ -14,7 +14,6 @@ use clap::Args;
 use detect::arguments::Common;
 use detect::report::{say, tool};
 use detect::stage;
-use rustix::fs::FileType;
 use sha2::{Digest, Sha256};
 
 use crate::event::{Line, each};
@@ -113,18 +112,15 @@ impl Timing {
     pub fn read(&self, input: &Path, digest: Option<Sha256>, common: &Common) -> Result<Heard> {
         let times = self.times.as_deref();
         if input == Path::new("-") {
-            let mut stdin = io::stdin().lock();
-            let found = rustix::fs::fstat(stdin.as_fd());
-            let is_file =
-                found.as_ref().is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file());
-            let times = times.map(Times::open).transpose()?;
-            if is_file {
-                let file = File::from(stdin.as_fd().try_clone_to_owned()?);
-                return from_file(&file, &mut stdin, times, digest, common).context("stdin");
+            // Rust's own way to it has a buffer of but 8 KiB.
+            let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+            let mut text = BufReader::with_capacity(BUFFER_BYTES, &file);
+            let mut times = times.map(Times::open).transpose()?;
+            if file.metadata().is_ok_and(|found| found.is_file()) {
+                return from_file(&file, &mut text, times, digest, common).context("stdin");
             }
             let (started, began) = (now(), Instant::now());
-            let mut times = times;
-            let (recorded, _) = read(stdin, None, common, || match &mut times {
+            let (recorded, _) = read(text, None, common, || match &mut times {
                 Some(times) => times.next(),
                 None => Some(began.elapsed().as_secs_f64()),
             })

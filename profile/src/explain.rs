@@ -211,7 +211,7 @@ cores     5      0        16 GiB less 3 GiB for a desktop leaves 13 GiB, and 8
 max-jobs  3      1        one for every 8 GiB of memory and swap, which the
                           largest links take, but no more than one for every 2
                           of 8 CPUs, since much of a build is serial, and one
-                          for downloads; 2 to 32 in any case
+                          for downloads; 2 to 24 in any case
 ";
         assert!(text.contains(expected), "{text}");
         assert!(text.starts_with("For Nix 2.34.0, by the rule swap-backed-2\n"), "{text}");

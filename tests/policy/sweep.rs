@@ -100,7 +100,7 @@ fn plan(cpus: NonZeroU32, per_cpu: u64, zram: bool, workload: Workload) -> [f64;
     };
     assert!(enough, "idle: {what}");
     // And not more than real builds were seen to be no slower with.
-    assert!(threads <= 32.0 * all.max(2.0), "oversubscribed: {what}");
+    assert!(threads <= 24.0 * all.max(2.0), "oversubscribed: {what}");
     assert!(sizes.jobs >= 2 && sizes.cores >= 1 && sizes.cores <= cpus.get(), "{what}");
     assert!(
         rule == Rule::SwapBacked || threads <= 2.0 || threads * compiler <= backed,

@@ -44,7 +44,7 @@ fn many_cpus_do_not_make_jobs_without_memory() {
     assert_eq!(size(Rule::SwapBacked, 64, GIB), Sizes { jobs: 2, cores: 1 });
     assert_eq!(size(Rule::SwapBacked, 64, 6 * GIB), Sizes { jobs: 3, cores: 2 });
     assert_eq!(size(Rule::SwapBacked, 64, 48 * GIB).jobs, 8);
-    assert_eq!(size(Rule::SwapBacked, 1000, 4000 * GIB).jobs, 32);
+    assert_eq!(size(Rule::SwapBacked, 1000, 4000 * GIB).jobs, 24);
 }
 
 /// What professionals set by hand on their builders (`NixOS`/infra, ngipkgs).

@@ -57,7 +57,7 @@ pub fn plans(hardware: Hardware, options: &Options) -> Plan {
         } else if policy.starts_with("swap-backed") {
             let swap = rule.swap_bytes.expect("backed by swap");
             let most = (available.saturating_add(swap) / GIB).max(2);
-            assert!(jobs <= 32 && jobs <= most, "{jobs} jobs on {most} GiB");
+            assert!(jobs <= 24 && jobs <= most, "{jobs} jobs on {most} GiB");
         } else if policy.starts_with("throughput") {
             assert!(jobs == 2 || 7 * gib(jobs) <= 2 * u128::from(available), "{jobs} jobs");
         } else {
