@@ -105,7 +105,7 @@ impl Registered<'_> {
     /// The names of the keys that signed it, each once.
     pub(crate) fn signers(&self) -> impl Iterator<Item = &str> {
         let names = || {
-            let signatures = self.signatures.split_ascii_whitespace();
+            let signatures = self.signatures.split(' ').filter(|signature| !signature.is_empty());
             signatures.map(|signature| signature.split(':').next().unwrap_or(signature))
         };
         // Nearly always there is one.
@@ -139,19 +139,21 @@ fn registered<'a>(row: &'a Row<'_>) -> rusqlite::Result<Registered<'a>> {
     let text = |at| -> rusqlite::Result<&'a [u8]> {
         Ok(if let ValueRef::Text(text) = row.get_ref(at)? { text } else { &[] })
     };
+    let number = |at| -> rusqlite::Result<Option<i64>> {
+        Ok(if let ValueRef::Integer(number) = row.get_ref(at)? { Some(number) } else { None })
+    };
     let signatures = text(4)?;
     let facts = origin::Facts {
         is_drv: text(0)?.ends_with(b".drv"),
-        is_ultimate: row.get::<_, Option<i64>>(3)?.unwrap_or(0) != 0,
+        is_ultimate: number(3)?.is_some_and(|number| number != 0),
         is_signed: !signatures.is_empty(),
         is_fixed: text(5)?.starts_with(b"fixed:"),
-        has_deriver: !row.get::<_, bool>(6)?,
+        has_deriver: number(6)? == Some(0),
     };
-    let size: Option<i64> = row.get(2)?;
     Ok(Registered {
         origin: facts.origin(),
         time: row.get(1)?,
-        nar_bytes: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
+        nar_bytes: number(2)?.and_then(|size| size.try_into().ok()).unwrap_or(0),
         signatures: str::from_utf8(signatures).unwrap_or_default(),
     })
 }
