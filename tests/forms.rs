@@ -273,9 +273,12 @@ impl<'a> Daemon<'a> {
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(folder.path(), open).expect("permissions");
         // Without its state the daemon would take itself for a client.
-        for name in ["var", "store"] {
+        for name in ["var", "store", "home"] {
             fs::create_dir(folder.path().join(name)).expect("folder");
         }
+        // Of a home that is another's, Nix takes none.
+        let home = folder.path().join("home");
+        std::os::unix::fs::chown(home, Some(65534), Some(65534)).expect("given away");
         let conf = "trusted-users = root\nbuild-users-group =\nsandbox = false\nsubstituters =\n";
         fs::write(folder.path().join("nix.conf"), conf).expect("nix.conf");
         let mut daemon = Self { nix, folder, child: None };
@@ -316,6 +319,7 @@ impl<'a> Daemon<'a> {
         let mut command = self.prepare(command);
         command
             .env("NIX_CONF_DIR", "/nonexistent")
+            .env("HOME", self.folder.path().join("home"))
             .env("NIX_REMOTE", format!("unix://{}/socket", self.folder.path().display()))
             .stdin(Stdio::null())
             .uid(65534)

@@ -70,9 +70,9 @@ fn the_machines_of_the_study() {
         ("workstation 16/32", machine(16, 32), (4, 7), (7, 12)),
         ("workstation 16/64", machine(16, 64), (6, 10), (9, 16)),
         ("hybrid 32/64", machine(32, 64), (6, 10), (15, 24)),
-        ("64/128", machine(64, 128), (8, 14), (31, 50)),
-        ("arm 80/256", machine(80, 256), (12, 20), (32, 80)),
-        ("128/512", machine(128, 512), (17, 28), (32, 128)),
+        ("64/128", machine(64, 128), (8, 14), (24, 50)),
+        ("arm 80/256", machine(80, 256), (12, 20), (24, 80)),
+        ("128/512", machine(128, 512), (17, 28), (24, 128)),
     ] {
         assert_eq!(jobs_and_cores(&hardware), bound, "{name}");
         let mut hardware = hardware;
