@@ -56,7 +56,8 @@ impl<'a> Workflow<'a> {
             let jobs = vec![job];
             return Ok(Self { text, root, triggers: Vec::new(), jobs, is_action: true });
         }
-        let Some(jobs) = root.get("jobs") else {
+        // Jobs that are none would all be without a fault.
+        let Some(jobs) = root.get("jobs").filter(|jobs| !jobs.entries().is_empty()) else {
             bail!("neither a workflow, which has jobs, nor a composite action, which has runs");
         };
         let jobs = jobs.entries().iter().map(|(name, node)| Job {
@@ -212,6 +213,14 @@ pub(super) fn commands(node: &Node) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::{Workflow, commands, version};
+
+    #[test]
+    fn what_has_no_jobs_is_not_without_a_fault() {
+        for text in ["", "a: 1\n", "on: push\njobs: 3\n", "jobs: {}\n", "jobs: [a]\n", "runs: 1\n"]
+        {
+            assert!(Workflow::parse(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn versions_are_found_in_references_and_comments() {
