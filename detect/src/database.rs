@@ -32,25 +32,58 @@ const LARGEST_COPY: u64 = 4 << 30;
 ///
 /// The query may be run more than once, and only its last answer counts.
 pub fn read<T>(path: &Path, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+    ways(path, |path, mode| run(path, mode, &query))
+}
+
+/// What the halves of a query, 0 and 1, give side by side on one state of a database.
+/// As with [`read`], they may be run more than once.
+pub fn read_halves<T: Send>(
+    path: &Path,
+    query: impl Fn(&Connection, usize) -> rusqlite::Result<T> + Sync,
+) -> Result<[T; 2]> {
+    ways(path, |path, mode| {
+        for _ in 0..ATTEMPTS {
+            let (first, second) = (open(path, mode)?, open(path, mode)?);
+            let before = version(&second)?;
+            // What begins is held from its first look.
+            begin(&first)?;
+            begin(&second)?;
+            // Nobody has written since before the first one's state.
+            if version(&second)? == before {
+                return std::thread::scope(|scope| {
+                    let first = scope.spawn(|| query(&{ first }, 0));
+                    let second = query(&second, 1);
+                    let first = first.join();
+                    let first = first.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    Ok([first?, second?])
+                });
+            }
+        }
+        run(path, mode, &|connection| Ok([query(connection, 0)?, query(connection, 1)?]))
+    })
+}
+
+/// Each way to open a database, until one is not refused.
+fn ways<T>(path: &Path, run: impl Fn(&Path, &str) -> rusqlite::Result<T>) -> Result<T> {
     let name = || path.display().to_string();
-    match run(path, "mode=ro", &query) {
+    match run(path, "mode=ro") {
         Err(error) if is_refused(&error) => {}
         result => return result.with_context(name),
     }
     if log_size(path) == 0 {
         for _ in 0..ATTEMPTS {
             let before = state(path);
-            let result = run(path, "mode=ro&immutable=1", &query);
+            let result = run(path, "mode=ro&immutable=1");
             if state(path) == before {
                 return result.with_context(name);
             }
         }
     }
-    copied(path, &query).with_context(name)
+    copied(path, &run).with_context(name)
 }
 
 /// Read a copy of the database and its log.
-fn copied<T>(path: &Path, query: &impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+fn copied<T>(path: &Path, run: &impl Fn(&Path, &str) -> rusqlite::Result<T>) -> Result<T> {
     let folder = tempfile::tempdir()?;
     let copy = folder.path().join("copy.sqlite");
     for _ in 0..ATTEMPTS {
@@ -65,7 +98,7 @@ fn copied<T>(path: &Path, query: &impl Fn(&Connection) -> rusqlite::Result<T>) -
             _ => {}
         }
         if state(path) == before {
-            return Ok(run(&copy, "mode=rw", query)?);
+            return Ok(run(&copy, "mode=rw")?);
         }
     }
     bail!("keeps changing while it is read")
@@ -76,6 +109,12 @@ fn run<T>(
     mode: &str,
     query: &impl Fn(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
+    let connection = open(path, mode)?;
+    begin(&connection)?;
+    query(&connection)
+}
+
+fn open(path: &Path, mode: &str) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | if mode == "mode=rw" {
@@ -83,11 +122,21 @@ fn run<T>(
         } else {
             OpenFlags::SQLITE_OPEN_READ_ONLY
         };
-    let mut connection = Connection::open_with_flags(format!("{}?{mode}", uri(path)), flags)?;
+    let connection = Connection::open_with_flags(format!("{}?{mode}", uri(path)), flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "query_only", true)?;
-    let transaction = connection.transaction()?;
-    query(&transaction)
+    Ok(connection)
+}
+
+/// Hold the state that is there now until the connection is closed.
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("begin")?;
+    connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))
+}
+
+/// What changes when others have written.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("pragma data_version", [], |row| row.get(0))
 }
 
 /// Whether `SQLite` may not use the log here, rather than that something is wrong.
@@ -135,10 +184,11 @@ fn state(path: &Path) -> (Option<SystemTime>, u64, Option<SystemTime>) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use rusqlite::Connection;
 
-    use super::{changed, log, read, uri};
+    use super::{changed, log, read, read_halves, uri};
 
     fn count(path: &Path) -> anyhow::Result<i64> {
         read(path, |connection| {
@@ -160,6 +210,33 @@ mod tests {
         assert_eq!(count(&path).expect("a count"), 3);
         assert!(changed(&path).is_some_and(|time| Some(time) >= changed(&log(&path))));
         assert_eq!(changed(&folder.path().join("none")), None);
+    }
+
+    #[test]
+    fn halves_see_one_state() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("db.sqlite");
+        let writer = Connection::open(&path).expect("open");
+        writer.pragma_update(None, "journal_mode", "wal").expect("wal");
+        writer.execute_batch("create table t (a)").expect("a table");
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let writer = Connection::open(&path).expect("open");
+                writer.pragma_update(None, "synchronous", "off").expect("faster");
+                while !done.load(Ordering::Relaxed) {
+                    writer.execute_batch("insert into t values (1)").expect("a row");
+                }
+            });
+            let count = |connection: &Connection, _| -> rusqlite::Result<i64> {
+                connection.query_row("select count(*) from t", [], |row| row.get(0))
+            };
+            let pairs: Vec<_> = (0..200).map(|_| read_halves(&path, count)).collect();
+            done.store(true, Ordering::Relaxed);
+            let pairs: Vec<[i64; 2]> = pairs.into_iter().map(|pair| pair.expect("read")).collect();
+            assert!(pairs.iter().all(|[one, other]| one == other), "{pairs:?}");
+            assert!(pairs[0] < pairs[199], "it was written to meanwhile");
+        });
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use anyhow::Result;
 use clap::Args;
@@ -145,15 +146,19 @@ impl Command {
 /// Look at everything; at what is garbage only when that is wanted.
 pub fn look(plan: Option<&Plan>, place: &Place, garbage: bool, now: f64) -> Status {
     let root = Root::live();
-    // Nix takes longest to answer.
     let asked = nix::ask(&root);
     let database = store::place();
-    #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 are few enough")]
-    let found = store::look(&database, now as i64);
-    let store = Figure::new(database.display().to_string(), found);
-    let caches = remembered::folders().iter().map(|folder| cache(folder)).collect();
-    let past = past(place);
-    let active = active(past.as_ref().ok());
+    // What takes longest, beside the rest: Nix, the database, and /proc/locks, for
+    // which the kernel first waits until nobody changes them.
+    let (store, caches, past, active) = thread::scope(|scope| {
+        #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 are few enough")]
+        let store = scope.spawn(|| store::look(&database, now as i64));
+        let caches = remembered::folders().iter().map(|folder| cache(folder)).collect();
+        let past = past(place);
+        let active = active(past.as_ref().ok());
+        let store = store.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (Figure::new(database.display().to_string(), store), caches, past, active)
+    });
     let recent = recent(past);
     let mut notes = Vec::new();
     let (found, _) = nix::nix(&root, asked, &mut notes);

@@ -55,7 +55,7 @@ fn paths(connection: &Connection, last_path: i64) -> rusqlite::Result<Paths> {
     // Ids only grow: this is another store in the same place.
     let since = if registered < last_path { -1 } else { last_path };
     let mut found = Paths { since, registered, ..Paths::default() };
-    each_path(connection, since, |path| {
+    each_path(connection, since.saturating_add(1)..=i64::MAX, |path| {
         let signer = path.signers().next().unwrap_or_default();
         let signer = if path.origin == Origin::Substituted { signer } else { "" };
         let key = (path.time.div_euclid(DAY), path.origin, signer.to_owned());

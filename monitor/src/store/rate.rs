@@ -69,6 +69,11 @@ impl Rate {
         }
     }
 
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.substituted.merge(other.substituted);
+        self.built.merge(other.built);
+    }
+
     /// Say what share it is of all that was counted.
     pub(super) fn divide(&mut self) {
         self.hit_rate = share(self.substituted.paths, self.built.paths);
