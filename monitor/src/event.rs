@@ -13,8 +13,10 @@ mod lines;
 mod progress;
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 pub use lines::{LONGEST_BYTES, Line, each};
 pub use progress::Progress;
@@ -128,12 +130,64 @@ struct Raw<'a> {
 }
 
 /// Fields are numbers and texts; of others, nothing is asked.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Field<'a> {
     Number(u64),
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Other(serde::de::IgnoredAny),
+    Text(Cow<'a, str>),
+    Other,
+}
+
+/// By hand: serde would try one kind after the other, and write an error for each
+/// that it is not, which takes longer than all the rest.
+impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyField)
+    }
+}
+
+struct AnyField;
+
+impl<'de> Visitor<'de> for AnyField {
+    type Value = Field<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("anything")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Field::Number(number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Field::Text(text.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Field::Text(text.to_owned().into()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        IgnoredAny.visit_seq(items).map(|_| Field::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        IgnoredAny.visit_map(entries).map(|_| Field::Other)
+    }
 }
 
 /// Read a line.
@@ -148,7 +202,9 @@ pub fn read(line: &[u8]) -> Said<'_> {
     if !marked && !json.starts_with(START) {
         return Said::Text(line);
     }
-    let raw = serde_json::from_slice::<Raw>(json).ok();
+    // As a text, so that it is looked at once, and not again for each of its strings.
+    let json = str::from_utf8(json).ok();
+    let raw = json.and_then(|json| serde_json::from_str::<Raw>(json).ok());
     raw.and_then(said).unwrap_or(Said::Malformed)
 }
 
@@ -217,7 +273,7 @@ fn kind(number: u64) -> Option<Kind> {
 fn text(field: Field<'_>) -> Option<Cow<'_, str>> {
     match field {
         Field::Text(text) => Some(text),
-        Field::Number(_) | Field::Other(_) => None,
+        Field::Number(_) | Field::Other => None,
     }
 }
 

@@ -3,8 +3,9 @@
 mod table;
 mod times;
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, UNIX_EPOCH};
@@ -114,15 +115,17 @@ impl Timing {
         if input == Path::new("-") {
             // Rust's own way to it has a buffer of but 8 KiB.
             let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-            let mut text = BufReader::with_capacity(BUFFER_BYTES, &file);
             let mut times = times.map(Times::open).transpose()?;
             if file.metadata().is_ok_and(|found| found.is_file()) {
+                let mut text = BufReader::with_capacity(BUFFER_BYTES, &file);
                 return from_file(&file, &mut text, times, digest, common).context("stdin");
             }
-            let (started, began) = (now(), Instant::now());
+            let started = now();
+            let clock = Clock::start();
+            let text = BufReader::with_capacity(BUFFER_BYTES, Clocked { file, clock: &clock });
             let (recorded, _) = read(text, None, common, || match &mut times {
                 Some(times) => times.next(),
-                None => Some(began.elapsed().as_secs_f64()),
+                None => Some(clock.read_at.get()),
             })
             .context("stdin")?;
             return Ok(Heard { recorded, started, ended: now(), digest: None });
@@ -137,6 +140,33 @@ impl Timing {
         };
         let text = &mut BufReader::with_capacity(BUFFER_BYTES, &file);
         from_file(&file, text, times, digest, common).with_context(name)
+    }
+}
+
+/// When something was last read, in seconds after the clock was started. What comes
+/// at once has come at one time, and asking for the time takes some.
+struct Clock {
+    began: Instant,
+    read_at: Cell<f64>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { began: Instant::now(), read_at: Cell::new(0.0) }
+    }
+}
+
+/// What comes, with a clock that says when.
+struct Clocked<'a> {
+    file: File,
+    clock: &'a Clock,
+}
+
+impl Read for Clocked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.clock.read_at.set(self.clock.began.elapsed().as_secs_f64());
+        Ok(count)
     }
 }
 

@@ -15,7 +15,7 @@ mod activity;
 mod failure;
 mod name;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use detect::number::Version;
 
@@ -42,7 +42,7 @@ pub struct Stream {
     builds: Vec<Begun>,
     hits: Vec<Hit>,
     waits: Vec<Wait>,
-    open: HashMap<u64, Activity>,
+    open: BTreeMap<u64, Activity>,
     /// Copies of Nix 2.8 that have not got a download yet.
     copies: Vec<u64>,
     /// Reasons by what failed: a derivation, or an output.
@@ -118,7 +118,7 @@ impl Default for Stream {
             builds: Vec::new(),
             hits: Vec::new(),
             waits: Vec::new(),
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             copies: Vec::new(),
             failures: BTreeMap::new(),
             built: 0,
