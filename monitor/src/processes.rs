@@ -133,7 +133,8 @@ impl Proc {
     /// A file's text, e.g. of `locks` or `12/stat`; what is not UTF-8 is
     /// replaced.
     pub fn read(&self, file: &str) -> Option<String> {
-        let mut bytes = Vec::new();
+        // Room for most of them at once: a file of /proc has no size to go by.
+        let mut bytes = Vec::with_capacity(1024);
         let file = File::open(self.0.join(file)).ok()?;
         file.take(LARGEST_BYTES).read_to_end(&mut bytes).ok()?;
         Some(match String::from_utf8(bytes) {
