@@ -63,12 +63,11 @@ impl Sampler {
             move || {
                 // However soon it is told to stop, it has looked once.
                 loop {
-                    let bytes = resident_bytes(process).unwrap_or(0);
-                    most.fetch_max(bytes, Ordering::SeqCst);
+                    most.fetch_max(resident_bytes(process).unwrap_or(0), Ordering::SeqCst);
+                    thread::park_timeout(PAUSE);
                     if done.load(Ordering::SeqCst) {
                         break;
                     }
-                    thread::park_timeout(PAUSE);
                 }
             }
         });

@@ -27,9 +27,8 @@ const PATHS: u32 = 100_000;
 
 /// Compare, and print a table.
 pub(super) fn run(monitor: &Path) -> Result<()> {
-    let memory = Path::new("/dev/shm");
-    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let folder = base.join(format!("nixpace-speed-monitor-{}", std::process::id()));
+    // Rather than in memory: stores are on disks.
+    let folder = std::env::temp_dir().join(format!("nixpace-speed-monitor-{}", std::process::id()));
     let result = compare(monitor, &folder);
     fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     result
