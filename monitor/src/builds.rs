@@ -104,7 +104,7 @@ impl Builds {
     /// A line for each, and one more for why it failed.
     pub fn table(&self, now: f64) -> String {
         if self.builds.is_empty() {
-            return format!("no such build in {}\n", self.source);
+            return format!("no builds, or none like that, in {}\n", self.source);
         }
         let titles = ["Ended", "Build", "Outcome", "Time", "CPU", "Memory"].map(str::to_owned);
         let rows = self.builds.iter().map(|build| row(build, now));
@@ -195,6 +195,6 @@ mod tests {
         assert_eq!(text.lines().count(), 5, "{text}");
         assert_eq!(text.lines().nth(3), Some("    builder failed with exit code 3�"));
         builds.builds.clear();
-        assert_eq!(builds.table(0.0), "no such build in /history\n");
+        assert_eq!(builds.table(0.0), "no builds, or none like that, in /history\n");
     }
 }

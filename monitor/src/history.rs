@@ -68,7 +68,7 @@ impl History {
     pub fn record(&mut self, run: &Run) -> Result<()> {
         self.write(|transaction| {
             record::run(transaction, run)?;
-            Keep::default().apply(transaction, run.ended)
+            Keep::default().apply(transaction)
         })
     }
 

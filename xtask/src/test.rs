@@ -17,12 +17,13 @@ const NIX: &str = "NIXPACE_NIX";
 // An SSH server that brings no service: a test must not open a port for good.
 // The browser is 290 MB, more than all others together: that a page is shown as
 // it should be, only a browser can say, and this is the smallest there is.
-const TOOLS: [(&str, &[&str]); 20] = [
+const TOOLS: [(&str, &[&str]); 21] = [
     // A library, as seen from where programs are.
     ("../lib/python3/dist-packages/prometheus_client/__init__.py", &["python3-prometheus-client"]),
     ("chromium-headless-shell", &["chromium-headless-shell"]),
     ("dpkg-deb", &["dpkg"]),
     ("dropbear", &["dropbear-bin"]),
+    ("faketime", &["faketime"]),
     ("losetup", &["mount"]),
     ("lsblk", &["util-linux"]),
     ("npm", &["npm"]),

@@ -6,6 +6,7 @@
 
 mod arena;
 mod child;
+mod clock;
 mod files;
 mod history;
 mod lies;
@@ -37,7 +38,7 @@ enum Outcome {
 type Trial = fn(&Arena, &mut Random) -> Result<Outcome>;
 
 /// What is tried, by what goes wrong.
-const TRIALS: [(&str, Trial); 15] = [
+const TRIALS: [(&str, Trial); 16] = [
     ("kill -9 of a writer", files::killed),
     ("full disk", files::full),
     ("read-only root", files::read_only),
@@ -52,6 +53,7 @@ const TRIALS: [(&str, Trial); 15] = [
     ("history corrupt", history::corrupt),
     ("history locked", history::locked),
     ("history of 10,000 derivations", history::big),
+    ("clock set years forth and back", clock::jumping),
     ("caches that lie", lies::lying),
 ];
 

@@ -149,19 +149,22 @@ fn the_old_and_the_many_go() {
     let (_folder, file) = place();
     let mut history = History::open(&file).expect("a new one");
     let day = 86400.0;
-    history.record(&run(0.0, vec![build("a", Outcome::Built)])).expect("recorded");
-    history.record(&run(399.0 * day, vec![build("b", Outcome::Built)])).expect("recorded");
-    assert_eq!(count(&file, "builds"), 2);
-    history.record(&run(401.0 * day, vec![build("c", Outcome::Built)])).expect("recorded");
+    for (at, name) in [(0.0, "a"), (399.0, "b"), (399.5, "b"), (9e6, "c")] {
+        history.record(&run(at * day, vec![build(name, Outcome::Built)])).expect("recorded");
+    }
+    assert_eq!(count(&file, "builds"), 4, "one day of a wrong clock makes nothing old");
+    let mut keep = |keep: Keep| history.write(|transaction| keep.apply(transaction));
+    keep(Keep { days: 3, ..Keep::default() }).expect("as it was");
+    assert_eq!(count(&file, "builds"), 4);
+    keep(Keep { days: 2, ..Keep::default() }).expect("less");
     let of = ["runs", "builds", "phases", "substitutions", "waits"];
-    assert_eq!(of.map(|table| count(&file, table)), [2; 5]);
-    let keep = Keep { builds: 1, ..Keep::default() };
-    history.write(|transaction| keep.apply(transaction, 401.0 * day)).expect("less");
+    assert_eq!(of.map(|table| count(&file, table)), [3; 5]);
+    keep(Keep { builds: 1, ..Keep::default() }).expect("less");
     assert_eq!(ask(&file, &Filter::default())[0].name, "c");
-    assert_eq!((count(&file, "runs"), count(&file, "builds")), (2, 1));
+    assert_eq!((count(&file, "runs"), count(&file, "builds")), (3, 1));
     let reader = Reader::open(&file).expect("a history").expect("not empty");
     let tallies = reader.ask(tallies).expect("sums");
-    assert_eq!(tallies.iter().map(|tally| tally.builds).sum::<u64>(), 3, "a sum never falls");
+    assert_eq!(tallies.iter().map(|tally| tally.builds).sum::<u64>(), 4, "a sum never falls");
     assert!(tallies.iter().all(|tally| tally.outcome == Some(Outcome::Built)), "{tallies:?}");
 }
 
@@ -214,8 +217,12 @@ fn what_came_long_ago_stays_counted() {
             .write(|transaction| {
                 if count_of(transaction) == 0 {
                     transaction.execute_batch(&days)?;
+                    let samples = "insert into samples values ('db', ?1, 0, 0, 0, 0)";
+                    for day in [2, 900, 901] {
+                        transaction.execute(samples, [day])?;
+                    }
                 }
-                Keep::default().apply(transaction, 901.0 * 86400.0)
+                Keep { days: 2, ..Keep::default() }.apply(transaction)
             })
             .expect("rolled up");
     }

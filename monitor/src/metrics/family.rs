@@ -186,7 +186,8 @@ fn histogram(tallies: &[Tally]) -> Vec<Sample> {
         }
         let all = within(f64::INFINITY);
         samples.push(sample("_bucket", &[outcome, ("le", "+Inf")], all));
-        let sum = known().map(|(_, tally)| tally.wall_seconds).sum();
+        // The sum of nothing would be -0.
+        let sum = known().map(|(_, tally)| tally.wall_seconds).fold(0.0, |sum, one| sum + one);
         samples.push(sample("_sum", &[outcome], sum));
         samples.push(sample("_count", &[outcome], all));
     }

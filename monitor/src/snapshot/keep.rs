@@ -106,7 +106,7 @@ pub(super) fn keep(
         taken.paths = add_paths(transaction, &traces.database, paths)?;
         add_sample(transaction, &traces.database, paths, now)?;
     }
-    Keep::default().apply(transaction, now)?;
+    Keep::default().apply(transaction)?;
     Ok(taken)
 }
 

@@ -20,7 +20,7 @@ use super::arena::Arena;
 use super::child::Ended;
 
 /// What reads a history, and leaves it alone.
-const READERS: [&[&str]; 5] = [
+pub(super) const READERS: [&[&str]; 5] = [
     &["builds", "--json", "--most", "100000"],
     &["costs"],
     &["report", "--json"],
@@ -32,12 +32,12 @@ const READERS: [&[&str]; 5] = [
 const MANY: u32 = 10_000;
 
 /// As many as most people do in a week.
-const FEW: u32 = 300;
+pub(super) const FEW: u32 = 300;
 
 /// Logs of builds to take in at once.
 const LOGS: i64 = 60;
 
-fn monitor(arena: &Arena, arguments: &[&str], file: &Path) -> Command {
+pub(super) fn monitor(arena: &Arena, arguments: &[&str], file: &Path) -> Command {
     let mut command = arena.tool("monitor");
     command.args(arguments).arg("--quiet").arg("--db").arg(file);
     command.env("NIX_STATE_DIR", arena.nix()).env("NIX_LOG_DIR", arena.path().join("none"));
@@ -87,13 +87,13 @@ fn made<'a>(arena: &'a Arena, once: &'a OnceCell<PathBuf>, count: u32) -> Result
 }
 
 /// A copy for one trial.
-fn copy(arena: &Arena, folder: &Path) -> Result<PathBuf> {
+pub(super) fn copy(arena: &Arena, folder: &Path) -> Result<PathBuf> {
     let file = folder.join("history.sqlite");
     fs::copy(made(arena, &arena.small, FEW)?, &file).context("the history")?;
     Ok(file)
 }
 
-fn judge(what: &str, ended: &Ended) -> Outcome {
+pub(super) fn judge(what: &str, ended: &Ended) -> Outcome {
     match ended.offence() {
         Some(why) => Outcome::Lost(format!("monitor {what}: {why}")),
         None if ended.status.success() => Outcome::Survived,
@@ -190,17 +190,22 @@ pub(super) fn killed(arena: &Arena, random: &mut Random) -> Result<Outcome> {
     if !again.status.success() {
         return Ok(judge("snapshot", &again));
     }
-    let connection = Connection::open(&file)?;
-    let count = |table: &str| -> rusqlite::Result<i64> {
-        connection.query_one(&format!("select count(*) from {table}"), [], |row| row.get(0))
-    };
-    let (builds, logs) = (count("builds")?, count("logs")?);
+    sound(&file, &[("builds", LOGS), ("logs", LOGS)])
+}
+
+/// Whether a history is whole, and its tables have so many rows.
+pub(super) fn sound(file: &Path, expected: &[(&str, i64)]) -> Result<Outcome> {
+    let connection = Connection::open(file)?;
     let state: String = connection.query_one("pragma integrity_check", [], |row| row.get(0))?;
-    Ok(if builds == LOGS && logs == LOGS && state == "ok" {
-        Outcome::Survived
-    } else {
-        Outcome::Lost(format!(
-            "after {instant:?}: {builds} builds of {logs} of {LOGS} logs, {state}"
-        ))
-    })
+    if state != "ok" {
+        return Ok(Outcome::Lost(state));
+    }
+    for (table, expected) in expected {
+        let query = format!("select count(*) from {table}");
+        let found: i64 = connection.query_one(&query, [], |row| row.get(0))?;
+        if found != *expected {
+            return Ok(Outcome::Lost(format!("{table}: {found} rows, not {expected}")));
+        }
+    }
+    Ok(Outcome::Survived)
 }
