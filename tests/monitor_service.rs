@@ -227,8 +227,11 @@ fn the_dashboard_asks_for_what_there_is() {
     let machine = Machine::new();
     document(&machine.run(&["snapshot"]));
     let mut names = names(&document(&machine.run(&["metrics"])));
-    // Nix need not be installed here.
+    // Nix need not be installed here, nor need a guard have run.
     names.insert("nix_info".to_owned());
+    let guard = ["holds_total", "freezes_total", "stopped_seconds_total"].into_iter();
+    let guard = guard.chain(["stopped", "spared_bytes", "running"]);
+    names.extend(guard.map(|name| format!("nix_guard_{name}")));
     let dashboard = fs::read_to_string(workspace().join("monitor/dashboard.json"));
     let dashboard: Value = serde_json::from_str(&dashboard.expect("there")).expect("JSON");
     let (mut asked, mut rules) = (BTreeSet::new(), Vec::new());

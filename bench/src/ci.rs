@@ -177,7 +177,7 @@ impl<'a> Runner<'a> {
         let mut store = Store::new(folder)?;
         graph::write(store.path())?;
         store.remember()?;
-        let nix = store.nix();
+        let nix = store.nix().ended_by(interrupt);
         let [secret, public] =
             ["key", "key.pub"].map(|name| store.path().join(name).display().to_string());
         nix.ask("nix-store", &["--generate-binary-cache-key", KEY, &secret, &public], "")?;

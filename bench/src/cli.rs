@@ -203,7 +203,7 @@ impl Run {
         output.common.apply_color();
         let interrupt = Interrupt::listen()?;
         let hardware = detect::run(&Root::live(), &detect::Options::default());
-        let prepared = prepare(&work.wish(self.installable.as_deref())?, &hardware)?;
+        let prepared = prepare(&work.wish(self.installable.as_deref())?, &hardware, &interrupt)?;
         let with = self
             .with
             .as_deref()
@@ -212,7 +212,7 @@ impl Run {
         let one = Contender { prepared: &prepared, configuration };
         let rules = precision.rules(work.scale());
         let bar = bar("runs", rules.most_pairs, &output.common);
-        let bench = Bench { rules, seed: precision.seed(), interrupt: &interrupt, bar };
+        let bench = Bench { rules, seed: precision.most.seed(), interrupt: &interrupt, bar };
         let mut save = |now: &dyn Fn() -> Measured| {
             output.keep(&|form| Document::Measured(&now()).write(form))
         };
@@ -240,8 +240,8 @@ impl Compare {
                 if self.installable.is_some() || work.file.is_some() || work.synthetic {
                     bail!(Usage("A and B are installables: name nothing else to build".to_owned()));
                 }
-                let each =
-                    [&self.a, &self.b].map(|text| prepare(&work.wish(Some(text))?, &hardware));
+                let each = [&self.a, &self.b]
+                    .map(|text| prepare(&work.wish(Some(text))?, &hardware, &interrupt));
                 let [a, b] = each;
                 let wanted = [&self.a, &self.b].map(|text| Wanted::nothing(text));
                 (vec![a?, b?], wanted)
@@ -249,7 +249,10 @@ impl Compare {
             [false, false] => {
                 let a = read(&self.a, &hardware)?;
                 let b = read(&self.b, &hardware)?;
-                (vec![prepare(&work.wish(self.installable.as_deref())?, &hardware)?], [a, b])
+                (
+                    vec![prepare(&work.wish(self.installable.as_deref())?, &hardware, &interrupt)?],
+                    [a, b],
+                )
             }
             _ => {
                 let what = "one is a configuration and one an installable";
@@ -264,7 +267,7 @@ impl Compare {
         let b = Contender { prepared: last, configuration: b };
         let rules = precision.rules(work.scale());
         let bar = bar("pairs", rules.most_pairs, &output.common);
-        let bench = Bench { rules, seed: precision.seed(), interrupt: &interrupt, bar };
+        let bench = Bench { rules, seed: precision.most.seed(), interrupt: &interrupt, bar };
         let mut save = |now: &dyn Fn() -> Compared| {
             output.keep(&|form| Document::Compared(&now()).write(form))
         };

@@ -167,7 +167,8 @@ pub struct Disturbance {
     pub io_pressure: Option<f64>,
     /// Runnable processes when it began, as an average of the minute before.
     pub load_1m: Option<f64>,
-    /// Other builds of Nix that ran when it began.
+    /// Builds of others by Nix that ran when it began; `null` where they cannot be
+    /// seen, and of what only evaluates.
     pub other_builds: Option<u32>,
 }
 
@@ -227,6 +228,9 @@ impl Compared {
         };
         let (low, high) = (change(interval.low), change(interval.high));
         let found = match self.verdict {
+            Verdict::NoDifferenceShown if interval.low > 1.0 || interval.high < 1.0 => {
+                format!("too few pairs to claim anything ({low} to {high}): raise --time")
+            }
             Verdict::NoDifferenceShown => format!("no difference shown (could be {low} to {high})"),
             verdict => format!("{} ({} time, {low} to {high})", verdict.text(), change(ratio)),
         };

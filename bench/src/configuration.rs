@@ -146,11 +146,13 @@ impl Wanted {
         self.settings.iter().flatten().map(|(name, _)| name)
     }
 
-    /// What Nix is to be told for it; its defaults, of what the other one sets.
+    /// What Nix is to be told for it; its defaults, of what the other one sets, and of
+    /// jobs and cores at least, which nearly every machine sets.
     pub fn resolve(&self, other: &Self, taker: Taker) -> Result<BTreeMap<String, String>> {
         let mut settings = BTreeMap::new();
         let Some(own) = &self.settings else {
-            for name in other.names() {
+            let sizes = ["cores", "max-jobs"].map(str::to_owned);
+            for name in other.names().chain(&sizes) {
                 if let Some(value) = taker.shown.default(base(name)) {
                     settings.insert(base(name).to_owned(), value);
                 }

@@ -28,9 +28,11 @@ pub struct Gated {
     pub found: Estimate,
 }
 
+/// Fewest figures of each: of fewer, comparisons claim nothing either.
+const LEAST: usize = crate::pairs::LEAST_PAIRS;
+
 /// A result of either kind.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub enum Outcome {
     /// Of `bench compare`.
     Compared(Box<Compared>),
@@ -50,20 +52,24 @@ impl Outcome {
     }
 
     fn estimate(&self) -> Option<Estimate> {
-        match self {
-            Self::Compared(compared) => {
-                estimate(&compared.ratios(), DRAWS, &mut Random::new(compared.seed))
-            }
-            Self::Measured(measured) => {
-                estimate(&measured.series().seconds, DRAWS, &mut Random::new(measured.seed))
-            }
-        }
+        let (figures, seed) = match self {
+            Self::Compared(compared) => (compared.ratios(), compared.seed),
+            Self::Measured(measured) => (measured.series().seconds, measured.seed),
+        };
+        let estimate = || estimate(&figures, DRAWS, &mut Random::new(seed));
+        (figures.len() >= LEAST).then(estimate).flatten()
     }
 
+    /// What was measured, in words that differ where it is something else.
     fn subject(&self) -> String {
+        let (name, subject) = match self {
+            Self::Compared(compared) => (compared.name(), &compared.subject),
+            Self::Measured(measured) => (measured.subject.name.clone(), &measured.subject),
+        };
+        let part = crate::synthetic::name(&subject.what);
         match self {
-            Self::Compared(compared) => compared.name(),
-            Self::Measured(measured) => measured.subject.name.clone(),
+            Self::Compared(compared) => format!("{name} ({part}, against {})", compared.a.name),
+            Self::Measured(_) => format!("{name} ({part})"),
         }
     }
 
@@ -85,7 +91,7 @@ pub fn gate(result: &Outcome, baseline: &Outcome, allowed: f64) -> Result<Gated>
         "one compares two configurations and the other has one"
     );
     let (Some(new), Some(old)) = (result.estimate(), baseline.estimate()) else {
-        bail!("too few runs to say anything");
+        bail!("fewer than {LEAST} runs in one of them, of which nothing can be said: raise --time");
     };
     // Both are uncertain, and independent of one another: their uncertainties add up
     // as the sides of a right angle do, above and below by themselves.
@@ -160,6 +166,9 @@ mod tests {
         let text = detect::stage::text(&other).expect("text");
         let other = Outcome::parse(text.as_bytes()).expect("a result");
         let error = gate(&outcome(1.0), &other, 0.05).expect_err("another").to_string();
-        assert_eq!(error, "\"hello\" is no baseline for \"synthetic mixed, small\"");
+        assert_eq!(
+            error,
+            "\"hello (build, against default)\" is no baseline for \"synthetic mixed, small (build, against default)\""
+        );
     }
 }

@@ -1,6 +1,5 @@
 //! The wish to stop, passed on to the Nix that runs.
 
-use std::fs;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,18 +90,18 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Whether a process is there and no zombie; for tests.
-pub fn is_alive(process: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let state = status.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|rest| !rest.starts_with('Z'))
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
-    use super::{Interrupt, is_alive};
+    use super::Interrupt;
+
+    /// Whether a process is there and no zombie.
+    fn is_alive(process: u32) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let state = status.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        state.is_some_and(|rest| !rest.starts_with('Z'))
+    }
 
     #[test]
     fn what_starts_after_the_wish_is_stopped_too() {

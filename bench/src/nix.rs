@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use detect::answer::Answer;
 use detect::report::Hint;
 use serde_json::Value;
+
+use crate::interrupt::Interrupt;
 
 /// A way to call Nix.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +20,8 @@ pub struct Nix {
     environment: Vec<(&'static str, OsString)>,
     /// Settings that the way needs, below those of a configuration.
     base: &'static str,
+    /// What ends it.
+    interrupt: Interrupt,
 }
 
 /// What a store of our own needs, whoever we are: no daemon, no build users, and
@@ -32,7 +37,7 @@ const MACHINE: &str = "substitute = false\npost-build-hook =\nbuilders =\n";
 impl Nix {
     /// Nix as it is on this machine.
     pub fn of_machine() -> Self {
-        Self { environment: Vec::new(), base: MACHINE }
+        Self { base: MACHINE, ..Self::default() }
     }
 
     /// Nix as it is on this machine, with nothing added.
@@ -50,7 +55,7 @@ impl Nix {
             ("TMPDIR", of("tmp")),
         ];
         // A path that no cache has is a failure here, not a build.
-        Self { environment, base: "max-jobs = 0\nbuilders =\n" }
+        Self { environment, base: "max-jobs = 0\nbuilders =\n", ..Self::default() }
     }
 
     /// Nix with a store of its own in a folder, and no configuration but ours.
@@ -68,7 +73,14 @@ impl Nix {
             ("HOME", of("home")),
             ("TMPDIR", of("tmp")),
         ];
-        Self { environment, base: PRIVATE }
+        Self { environment, base: PRIVATE, ..Self::default() }
+    }
+
+    /// The same, ended by a wish to stop.
+    #[must_use]
+    pub fn ended_by(mut self, interrupt: &Interrupt) -> Self {
+        self.interrupt = interrupt.clone();
+        self
     }
 
     /// One of Nix's programs, with more settings.
@@ -87,11 +99,20 @@ impl Nix {
     pub fn ask(&self, program: &str, arguments: &[&str], settings: &str) -> Result<String> {
         let what = || format!("{program} {}", arguments.join(" "));
         let mut command = self.command(program, settings);
-        let output = command
+        // A group of its own: what a terminal's Ctrl-C ends is ours to end.
+        let child = command
             .args(arguments)
-            .output()
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .with_context(|| Hint::new("install Nix, or put it on the PATH"))
             .with_context(|| program.to_owned())?;
+        let guard = self.interrupt.guard(&child);
+        let output = child.wait_with_output()?;
+        drop(guard);
+        ensure!(!self.interrupt.came(), "interrupted");
         if !output.status.success() {
             bail!("{}: {}", what(), why(&String::from_utf8_lossy(&output.stderr)));
         }

@@ -26,13 +26,16 @@ impl Side {
     }
 }
 
+/// Of five pairs, even the whole range holds the median only 94 times in a hundred:
+/// of fewer than six nothing can be shown.
+pub const LEAST_PAIRS: usize = 6;
+
 /// When enough has been measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
     /// Half the width of the interval that is good enough, as a share.
     pub precision: f64,
-    /// Fewest pairs. Of five, even the whole range holds the median only 94 times in
-    /// a hundred: with fewer than six nothing can be shown.
+    /// Fewest pairs before it may be enough.
     pub least_pairs: usize,
     /// Most pairs.
     pub most_pairs: usize,
@@ -46,7 +49,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             precision: 0.02,
-            least_pairs: 6,
+            least_pairs: LEAST_PAIRS,
             most_pairs: 40,
             time: Duration::from_secs(600),
             draws: crate::statistics::DRAWS,

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::compared::{Compared, Configuration, Measured, Run, ratios};
 use crate::configuration::lines;
 use crate::interrupt::Interrupt;
-use crate::pairs::{Order, Rules, Side, Stopped, Watch};
+use crate::pairs::{LEAST_PAIRS, Order, Rules, Side, Stopped, Watch};
 use crate::sample::Sample;
 use crate::statistics::{Verdict, outliers};
 use crate::subject::Prepared;
@@ -108,7 +108,7 @@ impl Bench<'_> {
                     .then(|| b.prepared.subject.clone()),
                 a: a.configuration.clone(),
                 b: b.configuration.clone(),
-                verdict: if ratios.len() < self.rules.least_pairs {
+                verdict: if ratios.len() < LEAST_PAIRS {
                     Verdict::NoDifferenceShown
                 } else {
                     Verdict::of(found.as_ref())

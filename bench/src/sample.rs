@@ -14,7 +14,7 @@ use crate::compared::Disturbance;
 use crate::disturbance::Moment;
 use crate::interrupt::Interrupt;
 use crate::nix::why;
-use crate::tree::Sampler;
+use crate::tree::{Looks, Sampler, Seen};
 
 /// What a run of Nix took.
 #[derive(Clone, Debug)]
@@ -64,7 +64,9 @@ pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Opt
         .spawn()
         .with_context(|| program.clone())?;
     let guard = interrupt.guard(&child);
-    let sampler = (!how.by_daemon).then(|| Sampler::start(child.id()));
+    // What only evaluates is over too soon to look at what others build.
+    let looks = Looks { memory: !how.by_daemon, builds: how.events };
+    let sampler = Sampler::start(child.id(), looks);
     let mut stream = Stream::default();
     let mut messages = String::new();
     if let Some(errors) = child.stderr.take() {
@@ -78,7 +80,7 @@ pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Opt
     let wall_seconds = began.elapsed().as_secs_f64();
     drop(guard);
     let after = Moment::now();
-    let peak_memory_bytes = sampler.and_then(Sampler::stop);
+    let Seen { peak_memory_bytes, other_builds } = sampler.stop();
     if interrupt.came() {
         return Ok(None);
     }
@@ -92,7 +94,7 @@ pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Opt
     // which events do not say outright.
     let built = recorded.builds.len();
     // Of a daemon's builds, our own share of what the machine did is not known.
-    let disturbance = after.since(&before, cpu_seconds);
+    let disturbance = Disturbance { other_builds, ..after.since(&before, cpu_seconds) };
     Ok(Some(Sample {
         wall_seconds,
         build_seconds: span(&recorded),

@@ -207,12 +207,13 @@ fn sizes(name: &str, host: &Host) -> Result<(u32, u32)> {
     let settings = crate::configuration::read(name, &host.hardware)?;
     let cpus = budget(&host.hardware, Workload::General, None).whole_cpus();
     let Some(cpus) = cpus else { bail!("{}: unknown number of CPUs", host.name) };
-    let number = |key: &str, default: u32| match settings.value(key) {
+    // `all` stands for as many as there are CPUs.
+    let number = |key: &str, all: &str, default: u32| match settings.value(key) {
         None => Ok(default),
-        Some("auto" | "0") => Ok(cpus.get()),
+        Some(value) if value == all => Ok(cpus.get()),
         Some(value) => value.parse::<u32>().with_context(|| format!("{name}: {key} = {value}")),
     };
-    let (jobs, cores) = (number("max-jobs", 1)?, number("cores", cpus.get())?);
+    let (jobs, cores) = (number("max-jobs", "auto", 1)?, number("cores", "0", cpus.get())?);
     ensure!(jobs > 0, "{name}: max-jobs = 0 builds nothing");
     Ok((jobs, cores))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -36,8 +36,12 @@ impl Store {
         let folder = folder.with_context(|| base.display().to_string())?;
         // Nix runs builds below, and refuses folders that others may change.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-        let lock = File::create(folder.path().join(LOCK))?;
+        // Under its name only once it is held: another that starts at this moment must
+        // not take this folder for an abandoned one.
+        let fresh = folder.path().join("lock.new");
+        let lock = File::create(&fresh)?;
         lock.lock()?;
+        fs::rename(&fresh, folder.path().join(LOCK))?;
         for name in ["store", "var", "log", "tmp", "home", "cache"] {
             fs::create_dir(folder.path().join(name))?;
         }
@@ -130,13 +134,15 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Remove our folders whose owner has ended without doing so. Only our own: nobody
-/// else's lock can be opened for writing, nor their folder removed.
+/// Remove our folders whose owner has ended without doing so. Only this user's: in
+/// those of others, root would follow whatever they put there.
 fn remove_abandoned(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
+    let user = rustix::process::geteuid().as_raw();
     for entry in entries.filter_map(Result::ok) {
-        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
-            && entry.file_type().is_ok_and(|kind| kind.is_dir());
+        // Of the entry itself, not of what a link leads to.
+        let is_own = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == user);
+        let is_ours = is_own && entry.file_name().to_string_lossy().starts_with(PREFIX);
         let lock = || File::options().write(true).open(entry.path().join(LOCK));
         if is_ours && lock().is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = remove(&entry.path());

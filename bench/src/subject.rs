@@ -107,14 +107,14 @@ pub struct Prepared {
 const FEATURES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
 
 /// Make ready what is to be measured.
-pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
+pub fn prepare(wish: &Wish, hardware: &Hardware, interrupt: &Interrupt) -> Result<Prepared> {
     if wish.what == What::Fetch {
-        return fetch(wish);
+        return fetch(wish, interrupt);
     }
     let is_synthetic = matches!(wish.source, Source::Synthetic(..));
     let mut store =
         (wish.is_fresh || is_synthetic).then(|| Store::new(&wish.folder)).transpose()?;
-    let nix = store.as_ref().map_or_else(Nix::of_machine, Store::nix);
+    let nix = store.as_ref().map_or_else(Nix::of_machine, Store::nix).ended_by(interrupt);
     let Evaluated { drv, seconds: evaluation_seconds, program, arguments } =
         evaluated(wish, &nix, store.as_ref())?;
     let synthetic = is_synthetic.then(|| arguments.clone());
@@ -127,7 +127,7 @@ pub fn prepare(wish: &Wish, hardware: &Hardware) -> Result<Prepared> {
             (Method::FreshStore, "nix-store", arguments, how)
         }
         (_, None) => {
-            make_valid(&drv)?;
+            make_valid(&drv, interrupt)?;
             let arguments = vec!["--realise".to_owned(), drv.clone(), "--check".to_owned()];
             let how = How { by_daemon: is_by_daemon(hardware), events: true, accepted: &[104] };
             (Method::Check, "nix-store", arguments, how)
@@ -168,7 +168,10 @@ fn evaluated(wish: &Wish, nix: &Nix, store: Option<&Store>) -> Result<Evaluated>
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let began = Instant::now();
     let answer = nix.ask(program, &words, "");
-    let answer = answer.context(Hint::new("--synthetic needs nothing but Nix"))?;
+    let answer = match wish.source {
+        Source::Synthetic(..) => answer?,
+        _ => answer.context(Hint::new("--synthetic needs nothing but Nix"))?,
+    };
     let seconds = Some(began.elapsed().as_secs_f64());
     let drv = answer.lines().next().unwrap_or_default();
     // What an output is chosen by.
@@ -207,8 +210,8 @@ fn evaluation(source: &Source, store: Option<&Store>) -> Result<(&'static str, V
 
 /// Have the inputs of a derivation, and its outputs: downloads are welcome here, and
 /// in no run.
-fn make_valid(drv: &str) -> Result<()> {
-    let nix = Nix::untouched();
+fn make_valid(drv: &str, interrupt: &Interrupt) -> Result<()> {
+    let nix = Nix::untouched().ended_by(interrupt);
     let inputs = nix.ask("nix-store", &["--query", "--references", drv], "")?;
     let inputs: Vec<&str> = inputs.lines().filter(|path| is_derivation(path)).collect();
     if !inputs.is_empty() {
@@ -227,14 +230,14 @@ fn is_by_daemon(hardware: &Hardware) -> bool {
 
 /// Fetching: each run asks the machine's caches, for a store in a folder of our own,
 /// without any memory of what they have.
-fn fetch(wish: &Wish) -> Result<Prepared> {
+fn fetch(wish: &Wish, interrupt: &Interrupt) -> Result<Prepared> {
     let Source::Installable(path) = &wish.source else {
         bail!(Usage("--what fetch: name a store path".to_owned()));
     };
     ensure!(Path::new(path).is_absolute(), "{path}: not a store path");
     let mut store = Store::new(&wish.folder)?;
     store.remember()?;
-    let nix = Nix::fetching(store.path());
+    let nix = Nix::fetching(store.path()).ended_by(interrupt);
     let root = store.path().join("var/root").display().to_string();
     let arguments = ["--store", &root, "--realise", path].map(str::to_owned).to_vec();
     let subject = Subject {

@@ -42,7 +42,8 @@ pub struct Swept {
     /// Every point, the fastest first.
     pub points: Vec<Point>,
     /// The plan's time by that of the fastest other point, in the same rounds; `null`
-    /// of fewer than two.
+    /// of fewer than two. Which one is the fastest is told by the same rounds, luck
+    /// included, so the plan is a little better than this says.
     pub plan_by_best: Option<Estimate>,
     /// How far the simulator has the points in the same order: Spearman's rank
     /// correlation, where times less than 4 % apart share a rank. `null` where it has
@@ -114,6 +115,10 @@ pub fn sweep(
             let (jobs, cores) = grid[*at];
             if !is_warm && run(jobs, cores)?.is_some() {
                 is_warm = true;
+            }
+            if round > 0 && began.elapsed() >= rules.time {
+                stopped = Stopped::Time;
+                break 'rounds;
             }
             let seconds = if interrupt.came() { None } else { run(jobs, cores)? };
             let Some(seconds) = seconds else {

@@ -1,12 +1,13 @@
 //! A process and all that it has started.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// Ten looks a second: each takes a fraction of a millisecond.
+use monitor::active::{Build, active};
+
+/// Looks at memory, a second ten: each takes a fraction of a millisecond.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// More processes than builds of one Nix have.
@@ -46,40 +47,74 @@ fn resident_bytes(process: u32) -> Option<u64> {
     (!all.is_empty()).then(|| all.iter().sum::<u64>() * page)
 }
 
+/// Builds of Nix that run and are none of a process, whether it builds itself or asks
+/// a daemon to; `None` where builds cannot be seen.
+fn other_builds(process: u32) -> Option<u32> {
+    let active = active();
+    if active.notes.iter().any(|note| note.id == "locks-unseen") {
+        return None;
+    }
+    let own = of(process);
+    let is_own = |build: &&Build| {
+        let client = build.client.as_ref().map(|client| client.pid);
+        own.contains(&build.worker) || client.is_some_and(|client| own.contains(&client))
+    };
+    let others = active.builds.iter().filter(|build| !is_own(build)).count();
+    u32::try_from(others).ok()
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Looks {
+    /// The memory of the tree, again and again.
+    pub memory: bool,
+    /// What others build, once.
+    pub builds: bool,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Most memory at once; `None` where nothing was seen.
+    pub peak_memory_bytes: Option<u64>,
+    /// Builds of others.
+    pub other_builds: Option<u32>,
+}
+
 /// Looks at a tree until it is told to stop.
 #[derive(Debug)]
 pub struct Sampler {
-    done: Arc<AtomicBool>,
-    most: Arc<AtomicU64>,
-    thread: thread::JoinHandle<()>,
+    stop: Sender<()>,
+    thread: thread::JoinHandle<Seen>,
 }
 
 impl Sampler {
     /// Look at a process and all it starts.
-    pub fn start(process: u32) -> Self {
-        let (done, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let thread = thread::spawn({
-            let (done, most) = (done.clone(), most.clone());
-            move || {
-                // However soon it is told to stop, it has looked once.
-                loop {
-                    most.fetch_max(resident_bytes(process).unwrap_or(0), Ordering::SeqCst);
-                    thread::park_timeout(PAUSE);
-                    if done.load(Ordering::SeqCst) {
-                        break;
-                    }
+    pub fn start(process: u32, looks: Looks) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let mut seen = Seen::default();
+            if looks.builds {
+                seen.other_builds = other_builds(process);
+            }
+            if !looks.memory {
+                return seen;
+            }
+            // However soon it is told to stop, it has looked once.
+            loop {
+                seen.peak_memory_bytes = seen.peak_memory_bytes.max(resident_bytes(process));
+                if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
+                    return seen;
                 }
             }
         });
-        Self { done, most, thread }
+        Self { stop, thread }
     }
 
-    /// Most memory that was seen; `None` where nothing was.
-    pub fn stop(self) -> Option<u64> {
-        self.done.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
-        let _ = self.thread.join();
-        Some(self.most.load(Ordering::SeqCst)).filter(|bytes| *bytes > 0)
+    /// What was seen.
+    pub fn stop(self) -> Seen {
+        drop(self.stop);
+        self.thread.join().unwrap_or_default()
     }
 }
 
@@ -87,7 +122,7 @@ impl Sampler {
 mod tests {
     use std::process::{Command, Stdio};
 
-    use super::{Sampler, of};
+    use super::{Looks, Sampler, of};
 
     #[test]
     fn children_of_children_belong_to_it() {
@@ -100,13 +135,15 @@ mod tests {
         let mut line = [0; 8];
         std::io::Read::read_exact(&mut shell.stdout.take().expect("stdout"), &mut line)
             .expect("started");
-        let sampler = Sampler::start(shell.id());
+        let sampler = Sampler::start(shell.id(), Looks { memory: true, builds: true });
         let mut found = of(shell.id());
         // The inner shell starts its sleep when it likes.
         while found.len() < 3 {
             found = of(shell.id());
         }
-        assert!(sampler.stop().is_some_and(|bytes| bytes > 4096));
+        let seen = sampler.stop();
+        assert!(seen.peak_memory_bytes.is_some_and(|bytes| bytes > 4096), "{seen:?}");
+        assert!(seen.other_builds.is_some(), "{seen:?}");
         for process in found.iter().rev() {
             let _ = Command::new("kill").arg("-KILL").arg(process.to_string()).status();
         }

@@ -59,6 +59,9 @@ pub(crate) fn extract(package: &str, member: &str, folder: &Path) -> Result<()> 
     command::run_quietly(bash.current_dir(folder)).with_context(at)
 }
 
+/// What says so.
+const POLICY: &[u8] = b"#!/bin/sh\n# cargo xtask: no services while it installs\nexit 101\n";
+
 /// While it lives, packages start no service: what tests run beside ours must not
 /// listen on the machine for good (Debian's `invoke-rc.d`, "policy-rc.d").
 struct NoServices(Option<PathBuf>);
@@ -66,10 +69,12 @@ struct NoServices(Option<PathBuf>);
 impl NoServices {
     fn begin() -> Self {
         let path = PathBuf::from("/usr/sbin/policy-rc.d");
-        // An administrator's own stays, whatever it says.
+        // An administrator's own stays, whatever it says; ours may be left of a run that
+        // was interrupted.
+        let is_left = fs::read(&path).is_ok_and(|found| found == POLICY);
         let made = OpenOptions::new().write(true).create_new(true).mode(0o755).open(&path);
-        let made = made.and_then(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n"));
-        Self(made.is_ok().then_some(path))
+        let made = made.and_then(|mut file| file.write_all(POLICY));
+        Self((is_left || made.is_ok()).then_some(path))
     }
 }
 

@@ -19,6 +19,7 @@ use clap::ValueEnum;
 use detect::arguments::Common;
 use detect::report::say;
 use detect::stage;
+use tempfile::TempDir;
 
 use crate::command::{self, cargo};
 
@@ -86,7 +87,7 @@ fn machine() -> Result<()> {
     let tree = large()?;
     match &tree {
         Some(tree) => {
-            let at = tree.display();
+            let at = tree.path().display();
             let theirs = format!("lscpu --sysroot {at}");
             rows.push(row(format!("{detect} --root {at}"), &theirs, 0.5));
         }
@@ -109,9 +110,6 @@ fn machine() -> Result<()> {
         let verdict = if ratio <= *bar { "" } else { "  above the bar" };
         let ours = ours.replace(&format!("{}/", folder.display()), "");
         text += &format!("{left:7.2} {right:7.2} {ratio:6.2} {bar:6.2}  {ours}{verdict}\n");
-    }
-    if let Some(folder) = tree.as_deref().and_then(Path::parent) {
-        std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     stage::write_human(&text, &Common::default())
 }
@@ -138,7 +136,7 @@ fn released() -> Result<PathBuf> {
 }
 
 /// Unpack the large machine, in memory where that can be.
-fn large() -> Result<Option<PathBuf>> {
+fn large() -> Result<Option<TempDir>> {
     let shared = std::env::var_os("NIXPACE_SHARED").unwrap_or_else(|| "../shared".into());
     let archive = Path::new(&shared).join(LARGE);
     if !archive.exists() {
@@ -146,9 +144,8 @@ fn large() -> Result<Option<PathBuf>> {
     }
     let memory = Path::new("/dev/shm");
     let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let folder = base.join(format!("nixpace-speed-{}", std::process::id())).join("large");
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    command::run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&folder))?;
+    let folder = tempfile::Builder::new().prefix("nixpace-speed-").tempdir_in(base)?;
+    command::run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(folder.path()))?;
     Ok(Some(folder))
 }
 

@@ -1,5 +1,5 @@
 //! The closed loop: build, see what it cost, plan by that, and keep the plan only if it
-//! is proven no slower.
+//! is proven faster.
 //!
 //! **Invariant:** it changes nothing but the files below `target/nixpace/tune`.
 

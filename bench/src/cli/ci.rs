@@ -38,7 +38,7 @@ pub struct Ci {
 
     /// Times to measure each
     #[arg(long, value_name = "N", default_value_t = 3)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=50))]
     pub runs: u16,
 
     /// Where the runner's store is to be, instead of in the temporary folder

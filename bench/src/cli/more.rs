@@ -9,7 +9,7 @@ use detect::root::Root;
 use detect::stage;
 
 use super::ended;
-use super::work::{Precision, Work};
+use super::work::{Most, Work};
 use crate::calibrate::calibrate;
 use crate::configuration::read;
 use crate::interrupt::Interrupt;
@@ -29,7 +29,7 @@ pub struct Sweep {
     pub work: Work,
 
     #[command(flatten)]
-    pub precision: Precision,
+    pub most: Most,
 
     /// Print JSON instead of a table
     #[arg(long)]
@@ -106,16 +106,17 @@ impl Sweep {
         let cpus = (1..=4096).find(|count| f64::from(*count) >= cpus).unwrap_or(4096);
         // What the plan leaves alone has Nix's default.
         let plan = (number("max-jobs").unwrap_or(1), number("cores").unwrap_or(cpus));
-        let prepared = prepare(&self.work.wish(self.installable.as_deref())?, &hardware)?;
+        let prepared =
+            prepare(&self.work.wish(self.installable.as_deref())?, &hardware, &interrupt)?;
         let grid = grid(cpus, plan);
-        let rules = self.precision.rules(self.work.scale());
+        let rules = self.most.rules(self.work.scale());
         let bar = bar("runs", grid.len() * rules.most_pairs, &self.common);
         let mut swept = sweep(
             &prepared.subject,
             &grid,
             plan,
             rules,
-            self.precision.seed(),
+            self.most.seed(),
             (&interrupt, &bar),
             |jobs, cores| {
                 let settings = format!("max-jobs = {jobs}\ncores = {cores}\n");
@@ -167,7 +168,7 @@ impl Simulate {
             is_fleet: self.fleet,
         };
         let simulated = run(&graph, &hosts, &wish)?;
-        if self.json {
+        if self.json || self.common.output.is_some() {
             return stage::write(&simulated, &self.common);
         }
         stage::write_text(&simulated.table(), &self.common)
@@ -184,7 +185,7 @@ impl Calibrate {
         self.common.apply_color();
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let calibrated = calibrate(u32::try_from(cpus)?);
-        if self.json {
+        if self.json || self.common.output.is_some() {
             return stage::write(&calibrated, &self.common);
         }
         stage::write_text(&calibrated.table(), &self.common)

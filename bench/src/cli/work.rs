@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::compared::What;
@@ -58,7 +58,8 @@ impl Work {
             (None, false) => Source::installable(installable.unwrap_or("hello")),
         };
         // The real path: Nix refuses a store below a link.
-        let folder = self.folder.clone().unwrap_or_else(std::env::temp_dir).canonicalize()?;
+        let folder = self.folder.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
         Ok(Wish { source, what: self.what, is_fresh: self.fresh, folder })
     }
 
@@ -76,15 +77,23 @@ pub struct Precision {
     #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = share)]
     pub precision: f64,
 
+    /// Fewest pairs, or runs
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(value_parser = clap::value_parser!(u16).range(2..=500))]
+    pub min_pairs: u16,
+
+    /// When to stop at the latest
+    #[command(flatten)]
+    pub most: Most,
+}
+
+/// When to stop at the latest.
+#[derive(Args, Debug)]
+pub struct Most {
     /// Most pairs, or runs
     #[arg(long, value_name = "N", default_value_t = 40)]
     #[arg(value_parser = clap::value_parser!(u16).range(2..=500))]
     pub pairs: u16,
-
-    /// Fewest of them
-    #[arg(long, value_name = "N", default_value_t = 6)]
-    #[arg(value_parser = clap::value_parser!(u16).range(2..=500))]
-    pub min_pairs: u16,
 
     /// Seconds after which no more are begun: 600, or what the scale needs
     #[arg(long, value_name = "SECONDS")]
@@ -98,11 +107,17 @@ pub struct Precision {
 impl Precision {
     /// When enough has been measured.
     pub fn rules(&self, scale: Option<Scale>) -> Rules {
+        let rules = self.most.rules(scale);
+        Rules { precision: self.precision, least_pairs: self.min_pairs.into(), ..rules }
+    }
+}
+
+impl Most {
+    /// The same, however precise it is.
+    pub fn rules(&self, scale: Option<Scale>) -> Rules {
         let rules = Rules::default();
         let seconds = self.time.or_else(|| scale.map(Scale::time_seconds));
         Rules {
-            precision: self.precision,
-            least_pairs: self.min_pairs.into(),
             most_pairs: self.pairs.into(),
             time: seconds.map_or(rules.time, Duration::from_secs),
             ..rules

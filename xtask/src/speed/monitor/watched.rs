@@ -110,22 +110,27 @@ fn sampling(monitor: &Path, nix: &Path, folder: &Path) -> Result<f64> {
         .stdout(Stdio::null())
         .spawn()
         .context("monitor run")?;
-    let began = Instant::now();
-    while fs::read_dir(&told)?.count() < BUILDS {
-        if began.elapsed() > PATIENCE || child.try_wait()?.is_some() {
-            let _ = child.kill();
-            bail!("Nix did not begin {BUILDS} builds");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let (began, before) = (Instant::now(), cpu_seconds(&child)?);
-    std::thread::sleep(WATCHED);
-    let share = (cpu_seconds(&child)? - before) / began.elapsed().as_secs_f64();
+    let share = watch(&mut child, &told);
+    // Each build ends by itself once this is there.
     fs::write(&go, "").context("go")?;
     if !child.wait()?.success() {
         bail!("the builds failed");
     }
-    Ok(share)
+    share
+}
+
+/// The share of a core that a process takes, once all builds have told that they run.
+fn watch(child: &mut Child, told: &Path) -> Result<f64> {
+    let began = Instant::now();
+    while fs::read_dir(told)?.count() < BUILDS {
+        if began.elapsed() > PATIENCE || child.try_wait()?.is_some() {
+            bail!("Nix did not begin {BUILDS} builds");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (began, before) = (Instant::now(), cpu_seconds(child)?);
+    std::thread::sleep(WATCHED);
+    Ok((cpu_seconds(child)? - before) / began.elapsed().as_secs_f64())
 }
 
 fn of(child: &Child, file: &str) -> Result<String> {
