@@ -31,9 +31,18 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use detect::{arguments, stage};
 
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask all                     look at this machine, and plan for it
+  cargo xtask test                    the tests, on three real versions of Nix
+  cargo xtask ci                      all that CI checks
+  cargo xtask dist                    an archive and a Debian package
+  cargo xtask torture --seconds 600   what goes wrong on machines, done on purpose";
+
 /// The whole chain on this machine, and what developers run
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+#[command(after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
