@@ -40,10 +40,11 @@ in
       serviceConfig = {
         Type = "oneshot";
         ExecStart = "${cfg.package}/bin/storage check";
-        # It only looks, by root's right to enter every directory. Whatever
+        # It only looks, by root's rights to enter every directory and to see
+        # the daemon's environment, which decides where builds run. Whatever
         # would give it mounts of its own (ProtectSystem, PrivateTmp, …) is left
         # out: it would find those, read-only, and not the machine's.
-        CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
+        CapabilityBoundingSet = "CAP_DAC_READ_SEARCH CAP_SYS_PTRACE";
         LockPersonality = true;
         NoNewPrivileges = true;
         RestrictAddressFamilies = "AF_UNIX";

@@ -2,13 +2,16 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than any of them takes; one on a hung network file system must not
 /// hang us.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a program takes to end after its last word.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Larger than anything that they print.
 const MOST_OUTPUT: u64 = 8 << 20;
@@ -60,14 +63,28 @@ impl Answer {
     /// All that it said in time.
     pub fn hear(mut self) -> Option<Heard> {
         let text = self.output.recv_timeout(PATIENCE).ok();
-        if text.is_none() {
+        // Who says nothing more may still run on.
+        let status = text.as_ref().and_then(|_| ended(&mut self.child, PATIENCE));
+        if status.is_none() {
             let _ = self.child.kill();
+            // Else it would stay behind as a zombie; but no signal reaches one that
+            // hangs in the kernel.
+            ended(&mut self.child, PATIENCE / 10);
         }
-        // Else it would stay behind as a zombie.
-        let status = self.child.wait().ok()?;
         // Whatever it has started may still hold stderr open.
         let errors = self.errors.recv_timeout(PATIENCE / 10).unwrap_or_default();
-        Some(Heard { text: text?, errors, succeeded: status.success() })
+        Some(Heard { text: text?, errors, succeeded: status?.success() })
+    }
+}
+
+/// How a program has ended, if it does so in time.
+fn ended(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(None) if start.elapsed() < patience => std::thread::sleep(MOMENT),
+            status => return status.ok().flatten(),
+        }
     }
 }
 
@@ -86,7 +103,10 @@ fn hear(pipe: impl Read + Send + 'static) -> Receiver<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Heard};
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::{Answer, Heard, PATIENCE, ended};
 
     #[test]
     fn what_failed_has_not_answered() {
@@ -100,5 +120,13 @@ mod tests {
         assert_eq!(ask("echo but >&2; echo yes").hear(), heard(true));
         assert_eq!(ask("echo but >&2; echo yes; exit 1").hear(), heard(false));
         assert!(Answer::ask("/nonexistent", &[]).is_none());
+    }
+
+    #[test]
+    fn what_does_not_end_is_not_waited_for() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("a process");
+        assert_eq!(ended(&mut child, Duration::ZERO), None);
+        child.kill().expect("killed");
+        assert!(ended(&mut child, PATIENCE).is_some_and(|status| !status.success()));
     }
 }

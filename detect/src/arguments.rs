@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::hardware::{Level, Note};
+use crate::human::plain;
 use crate::report::{Hint, Usage, say, tool};
 
 /// Flags that every stage has.
@@ -53,7 +54,7 @@ impl Common {
                 Level::Warning => "warning",
                 Level::Error => "error",
             };
-            say(&format!("{}: {level}: {}", tool(), note.text));
+            say(&format!("{}: {level}: {}", tool(), plain(&note.text)));
         }
     }
 }

@@ -94,8 +94,11 @@ fn copied<T>(path: &Path, run: &impl Fn(&Path, &str) -> rusqlite::Result<T>) -> 
         }
         fs::copy(path, &copy)?;
         match fs::copy(log(path), log(&copy)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+            // That of an attempt before belongs to another state.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                drop(fs::remove_file(log(&copy)));
+            }
+            copied => drop(copied?),
         }
         if state(path) == before {
             return Ok(run(&copy, "mode=rw")?);

@@ -9,6 +9,11 @@ use crate::root::Root;
 /// More devices than any real volume is made of.
 const MOST_DEVICES: usize = 512;
 
+/// How the models of `NVMe` disks start that are on another machine, though as fast
+/// as their owners promise: of Amazon, of Microsoft and of Google.
+const REMOTE_MODELS: [&str; 3] =
+    ["Amazon Elastic Block Store", "MSFT NVMe Accelerator", "nvme_card-pd"];
+
 /// What lies below a block device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Below {
@@ -150,6 +155,7 @@ fn leaf(root: &Root, folder: &Path, name: String) -> (Disk, Media) {
     let media = match transport.as_deref() {
         Some("network" | "iscsi" | "nvme-tcp" | "nvme-rdma" | "nvme-fc") => Media::Network,
         Some("memory") => Media::Memory,
+        Some("nvme") if is_remote(root, folder) => Media::Unknown,
         Some("nvme") => Media::Nvme,
         _ => match rotational {
             Some(true) => Media::Hdd,
@@ -218,9 +224,43 @@ fn transport(root: &Root, folder: &Path, name: &str) -> Option<String> {
     }
 }
 
+fn is_remote(root: &Root, folder: &Path) -> bool {
+    let model = root.word(folder.join("device/model")).unwrap_or_default();
+    REMOTE_MODELS.iter().any(|remote| model.starts_with(remote))
+}
+
 fn is_virtual(root: &Root, folder: &Path, transport: Option<&str>) -> bool {
     matches!(transport, Some("virtio" | "xen" | "hyperv"))
         || root
             .word(folder.join("device/vendor"))
             .is_some_and(|vendor| matches!(vendor.as_str(), "VMware" | "QEMU" | "Msft" | "VBOX"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::below;
+    use crate::fixture::tree;
+    use crate::hardware::Media;
+
+    #[test]
+    fn a_cloud_s_nvme_disk_may_be_elsewhere() {
+        let media = |model: &str| {
+            let folder = "sys/devices/pci0/nvme/nvme0/nvme0n1";
+            let tree = tree(&[
+                (&format!("{folder}/queue/rotational"), "0\n"),
+                (&format!("{folder}/device/model"), model),
+            ]);
+            below(&tree.root, &Path::new("/").join(folder)).media
+        };
+        for here in ["", "Amazon EC2 NVMe Instance Storage  \n", "nvme_card\n"] {
+            assert_eq!(media(here), [Media::Nvme], "{here}");
+        }
+        let elsewhere =
+            ["Amazon Elastic Block Store\n", "MSFT NVMe Accelerator v1.0\n", "nvme_card-pd\n"];
+        for model in elsewhere {
+            assert_eq!(media(model), [Media::Unknown], "{model}");
+        }
+    }
 }

@@ -31,11 +31,12 @@ const DMI: [(&str, &str); 16] = [
 /// Types": portable, laptop, notebook, sub notebook, convertible, detachable).
 pub(crate) const PORTABLE: [u64; 6] = [8, 9, 10, 14, 31, 32];
 
-/// Variables that CI systems set, and their names. The general `CI` comes last.
+/// Variables that CI systems set, and their names. The general `CI` comes last,
+/// and those who also set GitHub's variable come before it.
 const CI: [(&str, &str); 12] = [
-    ("GITHUB_ACTIONS", "github-actions"),
     ("FORGEJO_ACTIONS", "forgejo-actions"),
     ("GITEA_ACTIONS", "gitea-actions"),
+    ("GITHUB_ACTIONS", "github-actions"),
     ("GITLAB_CI", "gitlab-ci"),
     ("BUILDKITE", "buildkite"),
     ("CIRCLECI", "circleci"),
@@ -67,8 +68,13 @@ fn virtual_machine(root: &Root) -> Option<String> {
     }
     let dmi = ["product_name", "sys_vendor", "board_vendor", "bios_vendor", "product_version"];
     let names = dmi.iter().filter_map(|file| root.word(format!("sys/class/dmi/id/{file}")));
+    // Amazon's own machines, as of `m7i.metal-24xl`, bear its name, too.
+    let is_metal = root.word("sys/class/dmi/id/product_name").is_some_and(|n| n.contains(".metal"));
     for name in names {
-        if let Some((_, hypervisor)) = DMI.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+        let means = |&&(prefix, hypervisor): &&(&str, &str)| {
+            name.starts_with(prefix) && !(is_metal && hypervisor == "amazon")
+        };
+        if let Some((_, hypervisor)) = DMI.iter().find(means) {
             return Some((*hypervisor).to_owned());
         }
     }
@@ -157,6 +163,24 @@ mod tests {
         assert_eq!(found.container.as_deref(), Some("docker"));
         assert_eq!(found.ci.as_deref(), Some("github-actions"));
         assert_eq!(found.laptop, None);
+    }
+
+    #[test]
+    fn who_speaks_like_github_is_named() {
+        for (own, name) in
+            [("GITEA_ACTIONS", "gitea-actions"), ("FORGEJO_ACTIONS", "forgejo-actions")]
+        {
+            let variables = [("CI", "true"), ("GITHUB_ACTIONS", "true"), (own, "true")];
+            assert_eq!(look(&[], &variables).ci.as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn bare_metal_of_amazon_is_no_virtual_machine() {
+        let vendor = ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n");
+        let of = |product| look(&[vendor, ("sys/class/dmi/id/product_name", product)], &[]);
+        assert_eq!(of("m7i.large\n").virtual_machine.as_deref(), Some("amazon"));
+        assert_eq!(of("m7i.metal-24xl\n").virtual_machine, None);
     }
 
     #[test]

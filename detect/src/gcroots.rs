@@ -45,7 +45,9 @@ pub fn roots(state: &Path, store: &Path) -> Roots {
         let Some(found) = seen(fs::symlink_metadata(&path), &path, &mut roots) else { continue };
         if found.is_dir() {
             let Some(entries) = seen(fs::read_dir(&path), &path, &mut roots) else { continue };
-            todo.extend(entries.flatten().map(|entry| (entry.path(), depth + 1)));
+            // One more than there is room for, so that some are seen to be left out.
+            let most = MOST_ENTRIES.saturating_sub(todo.len()) + 1;
+            todo.extend(entries.flatten().take(most).map(|entry| (entry.path(), depth + 1)));
         } else if found.is_symlink() {
             follow(&path, store, &mut roots);
         } else if found.is_file()

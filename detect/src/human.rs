@@ -34,7 +34,7 @@ pub fn screen(hardware: &Hardware) -> String {
     let mut text = String::new();
     let mut row = |name: &str, what: String| {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<10} {what}");
+        let _ = writeln!(text, "{name:<10} {}", plain(&what));
     };
     let system = hardware.system.as_deref().unwrap_or("unknown system");
     row("Machine", join(&[system.to_owned(), surroundings(&hardware.environment)]));
@@ -56,7 +56,8 @@ pub fn screen(hardware: &Hardware) -> String {
     }
     row("Network", network(&hardware.network));
     row("Nix", hardware.nix.as_ref().map_or_else(|| "none found".to_owned(), nix));
-    for note in &hardware.notes {
+    // That there is no Nix is said in its row.
+    for note in hardware.notes.iter().filter(|note| note.id != "nix-missing") {
         row("Note", note.text.clone());
     }
     text
@@ -206,6 +207,12 @@ pub fn media(media: Media) -> &'static str {
     }
 }
 
+/// A text that others may have chosen, as one that does nothing to a terminal:
+/// control characters become blanks.
+pub fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 fn counted(number: Option<NonZeroU32>, noun: &str) -> Option<String> {
     number.map(|number| count(number.get(), noun))
 }
@@ -257,10 +264,10 @@ mod tests {
         assert_eq!(all, ["0", "999", "1,000", "16,115,695"]);
     }
 
-    use crate::hardware::{Hardware, Place};
+    use crate::hardware::{Hardware, Note, Place};
     use crate::number::Cpus;
 
-    use super::{count, line, screen, size};
+    use super::{count, line, plain, screen, size};
 
     #[test]
     fn a_quota_and_both_kinds_of_swap() {
@@ -299,6 +306,18 @@ mod tests {
         assert!(text.starts_with("Machine    unknown system\n"), "{text}");
         assert!(text.contains("\nMemory     unknown memory, unknown swap\n"), "{text}");
         assert!(text.lines().count() <= 24, "{text}");
+    }
+
+    #[test]
+    fn what_others_chose_does_nothing_to_a_terminal() {
+        assert_eq!(plain("a\u{1b}[2J\r\nb\u{9b}é"), "a [2J  b é");
+        let mut hardware = Hardware::default();
+        hardware.cpu.model = Some("\u{1b}[31mred\nrow".to_owned());
+        hardware.notes = vec![Note::info("x", "a\u{7}b"), Note::info("nix-missing", "no Nix")];
+        let text = screen(&hardware);
+        assert!(text.contains("\nCPU         [31mred row\n"), "{text}");
+        assert!(text.contains("\nNix        none found\nNote       a b\n"), "{text}");
+        assert!(!text.contains("no Nix"), "once is enough: {text}");
     }
 
     #[test]

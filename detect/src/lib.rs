@@ -119,7 +119,26 @@ pub fn run(root: &Root, options: &Options) -> Hardware {
 fn system(root: &Root, is_x86_64: bool) -> Option<String> {
     if root.is_live() {
         let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
-        return Some(format!("{}-{os}", std::env::consts::ARCH));
+        return Some(format!("{}-{os}", processor(std::env::consts::ARCH)));
     }
     is_x86_64.then(|| "x86_64-linux".to_owned())
+}
+
+/// Nix's name for a processor, where Rust has another.
+fn processor(name: &str) -> &str {
+    match name {
+        "x86" => "i686",
+        same => same,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn processors_have_the_names_that_nix_gives_them() {
+        assert_eq!(
+            ["x86", "x86_64", "aarch64"].map(super::processor),
+            ["i686", "x86_64", "aarch64"]
+        );
+    }
 }

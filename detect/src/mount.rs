@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use procfs_core::process::MountInfo;
 
-use crate::root::Root;
+use crate::root::{LONGEST_PATH, Root};
 
 /// More mounts than anyone puts on one directory.
 const MOST_STACKED: usize = 64;
@@ -114,10 +114,16 @@ fn tidy(options: impl Iterator<Item = String>) -> Vec<String> {
 /// Not by device number: btrfs subvolumes and overlays report one that no mount
 /// has (util-linux#1563).
 pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    // The kernel finds none for it, and each name costs a look at all mounts.
+    if path.as_os_str().len() > LONGEST_PATH {
+        return None;
+    }
     // Mounts of another root, and those of /proc/mounts, have no parent here:
-    // they count wherever they are.
+    // they count wherever they are. The kernel's first, rootfs, is its own.
     let ids: HashSet<i32> = mounts.iter().filter_map(|mount| mount.id).collect();
-    let is_orphan = |mount: &Mount| mount.parent.is_none_or(|parent| !ids.contains(&parent));
+    let is_orphan = |mount: &Mount| {
+        mount.parent == mount.id || mount.parent.is_none_or(|parent| !ids.contains(&parent))
+    };
     let mut at: Option<&Mount> = None;
     let prefixes: Vec<&Path> = path.ancestors().collect();
     for prefix in prefixes.into_iter().rev() {
@@ -193,6 +199,17 @@ damaged line
         assert_eq!(covering(&mounts, Path::new("/a/b/c")).expect("a mount").filesystem, "xfs");
         let circle = parse_mountinfo("1 2 8:1 / / rw - ext4 a rw\n2 1 8:2 / / rw - xfs b rw\n");
         assert!(covering(&circle, Path::new("/a")).is_none(), "damage is no circle");
+    }
+
+    #[test]
+    fn the_first_mount_is_its_own_parent() {
+        let text = "1 1 0:2 / / rw - rootfs rootfs rw\n2 1 0:3 / /proc rw - proc proc rw\n";
+        let mounts = parse_mountinfo(text);
+        let at = |path: &str| Some(covering(&mounts, Path::new(path))?.filesystem.as_str());
+        assert_eq!((at("/nix/store"), at("/proc/1")), (Some("rootfs"), Some("proc")));
+        assert_eq!(at(&"/x".repeat(2049)), None, "no kernel takes it");
+        let mounts = parse_mountinfo(&format!("{text}3 1 8:1 / / rw - ext4 /dev/sda1 rw\n"));
+        assert_eq!(covering(&mounts, Path::new("/nix")).expect("a mount").filesystem, "ext4");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The installed Nix: its version, its settings, and who owns them.
 
 mod remarks;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -66,9 +67,6 @@ const CONF: &str = "/etc/nix/nix.conf";
 /// these must not be.
 pub const SECRET: &str = "SECRET";
 
-/// Digits of a public key, 32 bytes, with the sign that fills them up.
-const PUBLIC_KEY_DIGITS: usize = 44;
-
 /// Where `nix` is when it is not on the PATH, as under sudo or in a captured
 /// tree.
 const USUAL_PLACES: [&str; 4] = [
@@ -128,7 +126,8 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
     if release.is_none() {
         notes.push(Note::warning(
             "nix-version-unknown",
-            "Nix is there but does not say its version",
+            "Nix is there but does not say its version: see what `nix --version` says, or give \
+             profile --for-nix",
         ));
     }
     let settings = match settings {
@@ -141,9 +140,10 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         None => conf::settings(root, Path::new(CONF), &SETTINGS).unwrap_or_default(),
     };
     notes.extend(remarks::forgotten(&conf::forgotten(root, Path::new(CONF))));
-    let settings = without_secrets(settings);
+    let settings = secrets::removed(settings);
     if settings.is_empty() {
-        notes.push(Note::info("nix-settings-unknown", "Nix's settings could not be read"));
+        let text = "Nix's settings could not be read: `nix show-config` says why";
+        notes.push(Note::info("nix-settings-unknown", text));
     }
     let multi_user = multi_user(root);
     let nix = Nix {
@@ -209,43 +209,6 @@ fn select(text: &str) -> BTreeMap<String, Value> {
         })
         .filter(|(_, value)| flat::is_flat(value))
         .collect()
-}
-
-/// Keys that are longer than any public one, by their names alone, and addresses
-/// without what they log in with.
-fn without_secrets(mut settings: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    for name in ["substituters", "trusted-substituters"] {
-        let Some(Value::Array(urls)) = settings.get_mut(name) else { continue };
-        for url in urls {
-            if let Some(shown) = url.as_str().and_then(without_login) {
-                *url = shown.into();
-            }
-        }
-    }
-    if let Some(Value::Array(keys)) = settings.get_mut("trusted-public-keys") {
-        for key in keys {
-            let Some(text) = key.as_str() else { continue };
-            let (name, digits) = text.split_once(':').unwrap_or(("", text));
-            if digits.len() > PUBLIC_KEY_DIGITS {
-                *key = format!("{name}:{SECRET}").into();
-            }
-        }
-    }
-    settings
-}
-
-/// An address without the password in it; without the user too where that may be
-/// a token, which is anywhere but in `ssh://user@host`. `None` when it has neither.
-fn without_login(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let (login, _) = authority.rsplit_once('@')?;
-    let after = &rest[login.len()..];
-    match login.split_once(':') {
-        Some((user, _)) => Some(format!("{scheme}://{user}:{SECRET}{after}")),
-        None if scheme.starts_with("ssh") => None,
-        None => Some(format!("{scheme}://{SECRET}{after}")),
-    }
 }
 
 /// `/nix/store/HASH-nix-2.34.8/bin/nix` tells the version without being run.
@@ -341,7 +304,7 @@ fn trusted(
 mod tests {
     use std::path::Path;
 
-    use super::{from_store_path, select, without_secrets};
+    use super::{from_store_path, select};
     use crate::release::Release;
 
     #[test]
@@ -351,30 +314,6 @@ mod tests {
         assert_eq!(path("/nix/store/abc-lix-2.93.0/bin/nix"), Release::parse("lix-2.93.0"));
         assert_eq!(path("/nix/store/abc-determinate-nix-3.8.5/bin/nix"), None);
         assert_eq!(path("/usr/bin/nix"), None);
-    }
-
-    #[test]
-    fn a_secret_key_is_not_passed_on() {
-        let public = "a-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
-        let secret = "x".repeat(88);
-        let keys = serde_json::json!([public, format!("b-1:{secret}"), secret, 1]);
-        let settings = [("trusted-public-keys".to_owned(), keys)].into();
-        let found = without_secrets(settings).remove("trusted-public-keys");
-        assert_eq!(found, Some(serde_json::json!([public, "b-1:SECRET", ":SECRET", 1])));
-    }
-
-    #[test]
-    fn what_an_address_logs_in_with_is_not_passed_on() {
-        let shown = |url: &str| {
-            let settings = [("substituters".to_owned(), serde_json::json!([url]))].into();
-            without_secrets(settings).remove("substituters").expect("kept")[0].clone()
-        };
-        assert_eq!(shown("https://me:p@ss@a.example/x"), "https://me:SECRET@a.example/x");
-        assert_eq!(shown("https://token@a.example"), "https://SECRET@a.example");
-        for public in ["https://a.example/@x", "https://a.example?x=me:you@b", "ssh://me@a.example"]
-        {
-            assert_eq!(shown(public), public);
-        }
     }
 
     #[test]

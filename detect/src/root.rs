@@ -25,7 +25,7 @@ const LARGEST_BYTES: u64 = 16 << 20;
 const PAGE: usize = 4096;
 
 /// `PATH_MAX` of the kernel.
-const LONGEST_PATH: usize = 4096;
+pub const LONGEST_PATH: usize = 4096;
 
 /// More names than any path of /proc or /sys has.
 const MOST_NAMES: usize = 256;
@@ -199,8 +199,12 @@ impl Root {
     }
 
     /// The absolute path that `path` leads to inside the tree once every link
-    /// is followed; what does not exist is kept as it stands.
+    /// is followed; what does not exist is kept as it stands, and so is what no
+    /// kernel would take.
     pub fn resolve(&self, path: &Path) -> PathBuf {
+        if path.as_os_str().len() > LONGEST_PATH {
+            return path.to_owned();
+        }
         let found = walk(&self.base, &self.base, path);
         match found {
             Ok(found) => Path::new("/").join(found.strip_prefix(&self.base).unwrap_or(&found)),
@@ -327,6 +331,8 @@ mod tests {
         assert!(root.lstat(Path::new("/etc/climbs/x")).is_err());
         assert!(root.lstat(Path::new("/")).expect("the tree").is_dir());
         assert_eq!(root.resolve(Path::new("/etc/conf")), Path::new("/etc/static/conf"));
+        let long = format!("/etc/conf{}", "/x".repeat(2048));
+        assert_eq!(root.resolve(long.as_ref()), Path::new(&long), "no kernel takes it");
         assert_eq!(root.list("etc"), ["climbs", "conf", "loop", "static"]);
         assert!(root.asked().contains(Path::new("etc/conf")));
     }

@@ -142,8 +142,18 @@ pub(crate) fn move_builds(root: &Root, hardware: &mut Hardware, path: &Path) {
         && !hardware.storage.build_dir.as_ref().is_some_and(is_known)
     {
         let mounts = mount::mounts(root);
-        hardware.storage = detect::storage::storage(root, &mounts, &store, path);
-        hardware.live = Some(live::live(root, &hardware.storage));
+        let looked = detect::storage::storage(root, &mounts, &store, path);
+        if root.is_live() {
+            hardware.live = Some(live::live(root, &looked));
+            hardware.storage = looked;
+            return;
+        }
+        // A tree has no figures: those of all but the directory still hold.
+        hardware.storage.build_dir = looked.build_dir;
+        if let Some(said) = &mut hardware.live {
+            said.free_bytes.build_dir = None;
+            said.free_inodes.build_dir = None;
+        }
     }
 }
 

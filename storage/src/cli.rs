@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use detect::arguments::Common;
 use detect::hardware::Hardware;
+use detect::report::Hint;
 use detect::stage;
 
 use crate::check::{self, Expected};
@@ -214,15 +215,20 @@ pub struct MeasureCli {
 }
 
 impl MeasureCli {
-    /// Measure, and say what was found.
+    /// Measure, and say what was found; an error if that is nothing.
     pub fn run(&self) -> Result<()> {
         self.common.apply_color();
         let measured = crate::measure::measure(self.folder.as_deref(), self.store_size)?;
         if self.json {
-            stage::write(&measured, &self.common)
+            stage::write(&measured, &self.common)?;
         } else {
-            stage::write_text(&measured.human(), &self.common)
+            stage::write_text(&measured.human(), &self.common)?;
         }
+        if measured.is_empty() {
+            let hint = Hint::new("run as root, or name a DIR that you may write to");
+            return Err(anyhow!("measure: nothing could be measured").context(hint));
+        }
+        Ok(())
     }
 }
 

@@ -59,6 +59,11 @@ pub struct Speed {
 }
 
 impl Measured {
+    /// Whether nothing could be measured.
+    pub fn is_empty(&self) -> bool {
+        self.store_size.is_none() && self.places.iter().all(|place| place.rates.is_none())
+    }
+
     /// For people.
     pub fn human(&self) -> String {
         let mut text = String::new();
@@ -84,18 +89,16 @@ impl Measured {
     }
 }
 
-/// Measure a folder, or the file systems of builds and of the store; and the
-/// store's size if that is asked.
+/// Measure a folder, which must be there, or the file systems of builds and of
+/// the store; and the store's size if that is asked.
 pub fn measure(folder: Option<&Path>, size_too: bool) -> Result<Measured> {
+    let build_dir = folder.map(named).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
     }
     let root = Root::live();
-    let options = detect::Options {
-        build_dir: folder.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())),
-        ..detect::Options::default()
-    };
+    let options = detect::Options { build_dir, ..detect::Options::default() };
     let mut hardware = detect::run(&root, &options);
     if folder.is_none() {
         let variable = |name: &str| std::env::var(name).ok();
@@ -132,6 +135,17 @@ pub fn measure(folder: Option<&Path>, size_too: bool) -> Result<Measured> {
         });
     }
     Ok(measured)
+}
+
+/// Where a folder is that somebody named. One that is not there is a mistake:
+/// what is above it may be on another file system.
+fn named(folder: &Path) -> Result<PathBuf> {
+    let name = || folder.display().to_string();
+    let path = folder.canonicalize().with_context(name)?;
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(std::io::Error::from(std::io::ErrorKind::NotADirectory)).with_context(name)
 }
 
 /// What to measure: what it holds, what it is on, and a folder there, if any.
@@ -173,4 +187,47 @@ fn existing(path: &Path) -> Option<PathBuf> {
 /// A rate for people.
 pub(crate) fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", size(bytes_per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use detect::hardware::Media;
+
+    use super::{Measured, Speed, measure};
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named_and_not_its_parent_measured() {
+        let folder = tempfile::tempdir().expect("folder");
+        let error = |name: &str| {
+            let path = folder.path().join(name);
+            let error = detect::report::reason(&measure(Some(&path), false).expect_err(name));
+            error.replace(&path.display().to_string(), "PATH")
+        };
+        assert_eq!(error("none"), "PATH: No such file or directory");
+        fs::write(folder.path().join("file"), "").expect("a file");
+        assert_eq!(error("file"), "PATH: not a directory");
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_nothing() {
+        let place = Speed {
+            holds: "builds".to_owned(),
+            path: "/x".to_owned(),
+            filesystem: None,
+            media: Media::Unknown,
+            rates: None,
+            why_not: Some("/x: Permission denied".to_owned()),
+        };
+        let mut measured = Measured {
+            version: detect::number::Version,
+            places: vec![place],
+            findings: Vec::new(),
+            store_size: None,
+        };
+        assert!(measured.is_empty());
+        measured.places.clear();
+        assert!(measured.is_empty(), "nor is there anything where nothing is known");
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use detect::database::read;
 use detect::gcroots;
-use detect::human::size;
+use detect::human::{plain, size};
 use detect::nix;
 use detect::number::Version;
 use detect::report::Hint;
@@ -74,9 +74,14 @@ impl Roots {
         let mut text = format!("{:>10} {:>10}  Root\n", "Frees", "Closure");
         for root in self.roots.iter().take(most) {
             let closure = root.closure.map_or_else(|| "unknown".to_owned(), |all| size(all.bytes));
-            text.push_str(&format!("{:>10} {closure:>10}  {}\n", size(root.only.bytes), root.path));
+            text.push_str(&format!(
+                "{:>10} {closure:>10}  {}\n",
+                size(root.only.bytes),
+                plain(&root.path)
+            ));
             for link in &root.links {
-                text.push_str(&format!("{:24}← {link}\n", ""));
+                // Every user makes links, and names them as they like.
+                text.push_str(&format!("{:24}← {}\n", "", plain(link)));
             }
         }
         let rest = self.roots.len().saturating_sub(most);
@@ -90,10 +95,10 @@ impl Roots {
         text.push_str(&amount("kept by roots", self.live));
         text.push_str(&amount("kept by none: nix-store --gc", self.dead));
         for (link, target) in self.dangling.iter().take(most) {
-            text.push_str(&format!("{link} leads nowhere: {target}\n"));
+            text.push_str(&format!("{} leads nowhere: {}\n", plain(link), plain(target)));
         }
         for path in self.unseen.iter().take(most) {
-            text.push_str(&format!("{path} cannot be looked at\n"));
+            text.push_str(&format!("{} cannot be looked at\n", plain(path)));
         }
         text
     }
@@ -185,7 +190,7 @@ mod tests {
             keep_derivations: true,
             keep_outputs: false,
             roots: vec![kept(3), kept(2), kept(1)],
-            dangling: [("/a".to_owned(), "/b".to_owned())].into(),
+            dangling: [("/a".to_owned(), "/b\u{1b}c".to_owned())].into(),
             unseen: Vec::new(),
         };
         let text = roots.human(2);
@@ -193,6 +198,6 @@ mod tests {
         assert!(text.contains("← /home/2\n") && !text.contains("/home/1"), "{text}");
         assert!(text.contains("and 1 more (-n 3)\n"), "{text}");
         assert!(text.contains("     3 GiB kept by roots, 3 store paths\n"), "{text}");
-        assert!(text.ends_with("/a leads nowhere: /b\n"), "{text}");
+        assert!(text.ends_with("/a leads nowhere: /b c\n"), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use detect::database::read;
-use detect::human::size;
+use detect::human::{plain, size};
 use detect::mount::{self, Mount};
 use detect::nix;
 use detect::root::Root;
@@ -39,7 +39,8 @@ pub struct StoreSize {
 impl StoreSize {
     pub(crate) fn human(&self) -> String {
         let unknown = || "unknown".to_owned();
-        let why = self.disk_why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let why =
+            self.disk_why.as_ref().map(|why| format!(" ({})", plain(why))).unwrap_or_default();
         format!(
             "The store, {} paths\n  {:<22}{}\n  {:<22}{}\n  {:<22}{}{why}\n",
             self.paths,

@@ -1,6 +1,7 @@
 //! One thing that was found: how bad, what, and what to do next.
 
 use detect::hardware::Level;
+use detect::human::plain;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -53,8 +54,10 @@ impl Finding {
 }
 
 /// Text in lines of no more than the terminal's width, unless a word is longer;
-/// all but the first indented.
+/// all but the first indented. It may hold names that others chose, which must
+/// do nothing to the terminal.
 pub(crate) fn wrapped(text: &str, indent: usize) -> String {
+    let text = plain(text);
     let mut lines = String::new();
     // What stands before the first word stays.
     let start = text.len() - text.trim_start().len();
@@ -90,6 +93,7 @@ mod tests {
         assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
         assert!(lines.starts_with("error    everybody"), "{lines}");
         assert!(lines.contains("\n         → everybody"), "{lines}");
+        assert_eq!(wrapped("  /a\u{1b}[2J\nb", 3), "  /a [2J b\n", "a name does nothing");
         assert_eq!(wrapped(&"x".repeat(100), 3), "x".repeat(100) + "\n", "a path stays whole");
     }
 }

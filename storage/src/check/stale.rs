@@ -29,8 +29,9 @@ pub(crate) struct Processes {
 impl Processes {
     /// Those of this machine; `None` when not all are shown.
     pub(crate) fn here() -> Option<Self> {
-        // Under hidepid= one sees only one's own.
-        fs::symlink_metadata("/proc/1").ok()?;
+        // Under hidepid= one sees only one's own, and of others at most that they
+        // are there: neither what they are nor where they work.
+        fs::read("/proc/1/comm").ok()?;
         let mut found =
             Self { users: BTreeSet::new(), folders: BTreeSet::new(), nix: BTreeSet::new() };
         for entry in fs::read_dir("/proc").ok()?.flatten() {
