@@ -74,7 +74,7 @@ fn a_key_in_every_state_is_what_nix_makes_of_it() {
         assert!(machine.takes(&path));
         let (document, _) = machine.verify(&[]);
         assert_eq!(found(&document), "verified other-key", "{document:#}");
-        assert_eq!(document["caches"][0]["source"], "store");
+        assert_eq!(document["caches"][0]["source"], "nix-cache");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a cache is, as `substituters` says it.
 
 use std::fmt;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use detect::nix::SECRET;
@@ -13,6 +14,7 @@ use url::Url;
 pub struct Address {
     place: Place,
     shown: String,
+    is_plain: bool,
 }
 
 /// How it is reached.
@@ -72,7 +74,12 @@ impl Address {
         // As people write it; `Url` puts a slash after a bare host.
         let bare = matches!(place, Place::Http(_)) && !text.ends_with('/');
         let shown = if bare { shown.trim_end_matches('/').to_owned() } else { shown };
-        Ok(Self { place, shown })
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        let is_whole = !has_login
+            && url.fragment().is_none()
+            && url.query_pairs().all(|(name, _)| name == "priority");
+        let is_plain = is_whole && is_plain(&shown);
+        Ok(Self { place, shown, is_plain })
     }
 
     /// How it is reached.
@@ -80,11 +87,32 @@ impl Address {
         &self.place
     }
 
+    /// Whether what is printed of it is all of it, and all that a plan may hold: a
+    /// cache by HTTP or in a folder, with no parameter but a priority.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// Whether two addresses are one to Nix: but for parameters and a slash at
     /// the end, which it alone overlooks.
     pub fn is_same(&self, other: &Self) -> bool {
         self.place == other.place
     }
+}
+
+/// Whether `nix-conf-write` takes an address: it refuses a plan that has another.
+fn is_plain(text: &str) -> bool {
+    let (place, priority) = text.split_once("?priority=").unwrap_or((text, "0"));
+    let Some((scheme, rest)) = place.split_once("://") else { return false };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = host.split_once(':').unwrap_or((host, "443"));
+    let is_place = match scheme {
+        "http" | "https" => !host.is_empty() && port.parse::<NonZeroU16>().is_ok(),
+        "file" => host.is_empty() && !path.is_empty(),
+        _ => false,
+    };
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "-._~/:".contains(c);
+    is_place && rest.chars().all(is_word) && priority.parse::<u32>().is_ok()
 }
 
 /// Without credentials.
@@ -132,6 +160,34 @@ mod tests {
         let text = address("https://me:secret@a.example/?token=secret&priority=5#secret");
         assert_eq!(text.to_string(), "https://a.example/?priority=5");
         assert!(!address("s3://bucket?profile=secret").to_string().contains("secret"));
+    }
+
+    #[test]
+    fn what_a_plan_may_hold() {
+        for text in [
+            "https://a.example",
+            "http://127.0.0.1:5000/x/",
+            "https://a.example?priority=5",
+            "https://a.example/?",
+            "file:///a/b",
+        ] {
+            assert!(address(text).is_plain(), "{text}");
+        }
+        for text in [
+            "https://me@a.example",
+            "https://me:secret@a.example",
+            "https://a.example/#x",
+            "https://a.example/?trusted=1",
+            "https://a.example/?priority=5&token=x",
+            "https://a.example/?priority=1&priority=2",
+            "https://a.example/?priority=-1",
+            "https://[::1]/",
+            "https://a.example/a%20b",
+            "s3://bucket",
+            "ssh-ng://host",
+        ] {
+            assert!(!address(text).is_plain(), "{text}");
+        }
     }
 
     #[test]

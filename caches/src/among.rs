@@ -9,8 +9,8 @@ use detect::report::Usage;
 use detect::root::Root;
 
 use crate::client::Client;
-use crate::config::{Named, questions, read};
-use crate::key::Keys;
+use crate::config::{Named, named, questions, trusted_keys};
+use crate::key::{Keys, PublicKey};
 use crate::netrc::Netrc;
 use crate::verify::Question;
 
@@ -22,8 +22,8 @@ pub struct Among {
     pub config: Option<PathBuf>,
 
     /// A cache and a key that you say is its own, besides the machine's
-    #[arg(long, value_name = "URL=KEY", value_parser = Named::parse)]
-    pub cache: Vec<Named>,
+    #[arg(long, value_name = "URL=KEY")]
+    pub cache: Vec<String>,
 
     /// Ask only the caches named here, not the machine's
     #[arg(long)]
@@ -44,6 +44,9 @@ pub struct Among {
 pub struct Chosen {
     /// The caches with their keys.
     pub questions: Vec<Question>,
+    /// All keys that the machine trusts or the user named: Nix takes a path that one
+    /// of them signed, from whichever cache.
+    pub keys: Keys,
     /// The store's folder.
     pub store_dir: String,
     /// Version of the machine's Nix, where it was looked at.
@@ -64,11 +67,7 @@ impl Among {
 
     /// The caches to ask.
     pub fn choose(&self) -> Result<Chosen> {
-        let mut named = match &self.config {
-            Some(path) => read(path)?,
-            None => Vec::new(),
-        };
-        named.extend(self.cache.iter().cloned());
+        let named = named(self.config.as_deref(), &self.cache)?;
         if self.only {
             return only(named);
         }
@@ -76,7 +75,10 @@ impl Among {
         let plan = profile::run(hardware, &profile::Options::default())?;
         let questions = questions(&plan, &named)?;
         let nix = plan.hardware.nix;
+        let mut keys = Keys::new(trusted_keys(nix.as_ref()));
+        keys.add(all_keys(&questions));
         Ok(Chosen {
+            keys,
             questions,
             nix_version: nix.as_ref().and_then(|nix| nix.version.clone()),
             store_dir: nix.and_then(|nix| nix.store_dir).unwrap_or_else(default_store),
@@ -98,7 +100,13 @@ fn only(named: Vec<Named>) -> Result<Chosen> {
             }
         }
     }
-    Ok(Chosen { questions, store_dir: default_store(), nix_version: None })
+    let keys = Keys::new(all_keys(&questions));
+    Ok(Chosen { keys, questions, store_dir: default_store(), nix_version: None })
+}
+
+/// The keys of each cache, in their order.
+fn all_keys(questions: &[Question]) -> Vec<PublicKey> {
+    questions.iter().flat_map(|question| question.keys.iter().cloned()).collect()
 }
 
 /// As Nix finds it when nothing else is said.

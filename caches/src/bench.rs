@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use detect::arguments::Common;
 use detect::report::Hint;
@@ -28,6 +28,7 @@ use crate::many::{Asker, Found, Read, Told};
 use crate::narinfo;
 use crate::path::StorePath;
 use crate::progress;
+use crate::rank;
 use crate::verify::Question;
 
 /// Answers that are timed one by one, of each kind.
@@ -65,6 +66,8 @@ impl Command {
     pub fn run(self) -> Result<()> {
         self.common.apply_color();
         let chosen = self.among.choose()?;
+        let count = chosen.questions.len();
+        ensure!(count <= rank::MOST, "{count} caches: only {} can be ranked", rank::MOST);
         let paths: Arc<[StorePath]> = self.paths(&chosen)?.into();
         let runtime = runtime()?;
         let found = runtime.block_on(async {
@@ -123,9 +126,13 @@ async fn measure(
 ) -> Benchmark {
     let mut caches = Vec::with_capacity(chosen.questions.len());
     let mut hits: Vec<(Vec<bool>, u64)> = vec![(Vec::new(), 0); paths.len()];
-    for question in &chosen.questions {
+    for (index, question) in chosen.questions.iter().enumerate() {
+        // One that never answers takes its own share of the time and no more; what
+        // a quick one leaves of its share is for those after it.
+        let until = share(Instant::now(), until, chosen.questions.len() - index);
+        let client = client.until(until);
         let asker = Asker::new(0, client.clone(), question.cache.clone(), until);
-        let (cache, found) = one(client, asker, question, &chosen.store_dir, paths, bar).await;
+        let (cache, found) = one(&client, asker, question, chosen, paths, bar).await;
         caches.push(cache);
         for (index, (hits, bytes)) in hits.iter_mut().enumerate() {
             let seen = found.get(index).and_then(Option::as_ref);
@@ -137,18 +144,30 @@ async fn measure(
     Benchmark::new(caches, &hits, Death::of(chosen.nix_version.as_deref()))
 }
 
+/// The end of one cache's share of the time, where so many are still to be asked.
+fn share(now: Instant, until: Instant, left: usize) -> Instant {
+    let left = u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+    now + until.saturating_duration_since(now) / left
+}
+
 /// Measure a cache, and say what it has of the paths that Nix would take.
 async fn one(
     client: &Client,
     mut asker: Asker,
     question: &Question,
-    store_dir: &str,
+    chosen: &Chosen,
     paths: &Arc<[StorePath]>,
     bar: &ProgressBar,
 ) -> (Measured, Vec<Option<Seen>>) {
     let address = &question.cache;
     let mut cache = Measured { url: address.to_string(), ..Measured::default() };
-    let info = match asker.greet(store_dir).await {
+    if let Place::Other(_) = address.place() {
+        cache.state = State::Unmeasured;
+        cache.why = Some("only Nix itself can ask it".to_owned());
+        bar.inc(paths.len() as u64);
+        return (cache, Vec::new());
+    }
+    let info = match asker.greet(&chosen.store_dir).await {
         Ok(info) => info,
         Err(trouble) => {
             cache.why = Some(trouble.to_string());
@@ -165,7 +184,7 @@ async fn one(
         }
     }
     let began = Instant::now();
-    let found = all(&mut asker, question, store_dir, paths, bar, &mut cache).await;
+    let found = all(&mut asker, chosen, paths, bar, &mut cache).await;
     if !paths.is_empty() && asker.gave_up.is_none() {
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let rate = paths.len() as f64 / began.elapsed().as_secs_f64().max(1e-6);
@@ -190,13 +209,12 @@ async fn one(
 /// Ask for all paths, as fast as the cache likes.
 async fn all(
     asker: &mut Asker,
-    question: &Question,
-    store_dir: &str,
+    chosen: &Chosen,
     paths: &Arc<[StorePath]>,
     bar: &ProgressBar,
     cache: &mut Measured,
 ) -> Vec<Option<Seen>> {
-    let (keys, store_dir) = (question.keys.clone(), store_dir.to_owned());
+    let (keys, store_dir) = (chosen.keys.clone(), chosen.store_dir.clone());
     let read: Read<Seen> =
         Arc::new(move |path, answer| see(path, answer, &keys, &store_dir, false));
     let (told, mut answers) = mpsc::channel::<Told<Seen>>(64);
@@ -239,7 +257,12 @@ async fn probe(
             Err(Trouble::Missing(_)) if !is_there => {}
             // A cache that has what nobody has, or has lost what it had, or does
             // not answer: no time of a good answer.
-            Err(Trouble::Silent(_) | Trouble::Stalled(_) | Trouble::Busy(..)) => break,
+            Err(
+                Trouble::Silent(_)
+                | Trouble::Stalled(_)
+                | Trouble::Busy(..)
+                | Trouble::Unreachable(_),
+            ) => break,
             _ => continue,
         }
         seconds.push(began.elapsed().as_secs_f64());
@@ -273,9 +296,20 @@ async fn throughput(client: &Client, cache: &Address, found: &[Option<Seen>]) ->
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::time::Duration;
 
-    use super::{PROBES, nowhere};
+    use tokio::time::Instant;
+
+    use super::{PROBES, nowhere, share};
     use crate::path::StorePath;
+
+    #[test]
+    fn each_cache_has_its_share_of_the_time() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        assert_eq!(share(now, now + 300 * second, 3), now + 100 * second);
+        assert_eq!(share(now, now + 300 * second, 1), now + 300 * second);
+        assert_eq!(share(now + second, now, 2), now + second, "no time is left");
+    }
 
     #[test]
     fn nowhere_is_another_place_each_time() {

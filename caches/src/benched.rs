@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use detect::number::Version;
+use detect::release::Release;
 use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;
@@ -25,7 +26,8 @@ pub struct Benchmark {
     /// The caches, in the order in which they were given.
     pub caches: Vec<Measured>,
     /// What to write into `substituters`: the addresses with a priority each, in
-    /// the order that takes least; dead caches and those not needed are left out.
+    /// the order that takes least, and then those that could not be measured; dead
+    /// caches and those not needed are left out.
     pub substituters: Vec<String>,
     /// What asking for all these paths takes by the caches' own priorities, one
     /// path after another; `null` when no path was found.
@@ -76,6 +78,8 @@ pub enum State {
     /// It does not answer as a cache does.
     #[default]
     Dead,
+    /// Only Nix itself can ask it.
+    Unmeasured,
 }
 
 /// How long answers take.
@@ -119,12 +123,12 @@ pub struct Death {
 impl Death {
     /// By the version of Nix; the newest that was measured when it is unknown.
     pub fn of(version: Option<&str>) -> Self {
-        let mut numbers = version.unwrap_or_default().split(['.', 'p', '-']);
-        let mut number = || numbers.next().and_then(|number| number.parse::<u32>().ok());
-        let (nix, refused_seconds, silent_seconds, error_seconds) = match (number(), number()) {
-            (Some(2), Some(..26)) => ("2.8.0", 4.5, None, None),
-            (Some(2), Some(..34)) => ("2.26.3", 4.9, None, None),
-            _ => ("2.34.8", 4.6, Some(80.0), Some(26.0)),
+        let release = version.and_then(Release::parse);
+        let has = |minor| release.is_none_or(|release| release.has_nix(2, minor));
+        let (nix, refused_seconds, silent_seconds, error_seconds) = match (has(26), has(34)) {
+            (_, true) => ("2.34.8", 4.6, Some(80.0), Some(26.0)),
+            (true, _) => ("2.26.3", 4.9, None, None),
+            _ => ("2.8.0", 4.5, None, None),
         };
         Self { nix: nix.to_owned(), refused_seconds, silent_seconds, error_seconds }
     }
@@ -172,13 +176,13 @@ impl Benchmark {
             }
         }
         let matrix = Matrix::new(costs, paths.iter().cloned());
-        let is_dead = |cache: &Measured| cache.state == State::Dead;
+        let is_out = |cache: &Measured| matches!(cache.state, State::Dead | State::Unmeasured);
         let mut alive: Vec<usize> =
-            (0..caches.len()).filter(|&index| !is_dead(&caches[index])).collect();
+            (0..caches.len()).filter(|&index| !is_out(&caches[index])).collect();
         // As Nix has them now; the sort keeps equals in their order, as Nix's does.
         alive.sort_by_key(|&index| caches[index].priority.unwrap_or(0));
         for (index, cache) in caches.iter_mut().enumerate() {
-            cache.unique = if is_dead(cache) { 0 } else { matrix.unique(index, &alive) };
+            cache.unique = if is_out(cache) { 0 } else { matrix.unique(index, &alive) };
             let answers = cache.miss.or(cache.hit);
             if answers.is_some_and(|latency| latency.p50_seconds > SLOW_SECONDS) {
                 cache.state = State::Slow;
@@ -187,10 +191,13 @@ impl Benchmark {
         let is_any_found = paths.iter().any(|(hits, _)| hits.contains(&true));
         // Without a path that is anywhere there is nothing to rank by.
         let order = if is_any_found { matrix.best(&matrix.needed(&alive)) } else { alive.clone() };
-        let substituters = order
-            .iter()
-            .enumerate()
-            .map(|(place, &index)| with_priority(&caches[index].url, (place + 1) * PRIORITY_STEP));
+        // Nobody knows what those would be missed for.
+        let unmeasured =
+            (0..caches.len()).filter(|&index| caches[index].state == State::Unmeasured);
+        let substituters =
+            order.iter().copied().chain(unmeasured).enumerate().map(|(place, index)| {
+                with_priority(&caches[index].url, (place + 1) * PRIORITY_STEP)
+            });
         Self {
             version: Version,
             paths: paths.len(),
@@ -221,6 +228,12 @@ impl Benchmark {
             text += "\nnone of them has a path that Nix would take, so there is nothing to rank by: \
                      name some by --path\n";
         }
+        for cache in self.caches.iter().filter(|cache| cache.state == State::Unmeasured) {
+            text += &format!(
+                "not measured, so last: {}: keep what parameters it has besides\n",
+                cache.url
+            );
+        }
         for cache in self.left_out() {
             let why = match cache.state {
                 State::Dead => "dead".to_owned(),
@@ -249,6 +262,7 @@ impl Measured {
             State::Alive => ("alive", AnsiColor::Green),
             State::Slow => ("slow", AnsiColor::Yellow),
             State::Dead => ("dead", AnsiColor::Red),
+            State::Unmeasured => ("not measured", AnsiColor::Yellow),
         };
         let style = Style::new().fg_color(Some(color.into()));
         let mut text = format!("{}  {style}{name}{style:#}\n", self.url);
@@ -276,7 +290,7 @@ impl Measured {
         if !parts.is_empty() {
             text += &format!("  {}\n", parts.join(", "));
         }
-        if self.state != State::Dead {
+        if matches!(self.state, State::Alive | State::Slow) {
             text += &format!("  {} of {paths} paths, {} only here\n", self.hits, self.unique);
             if self.untrusted > 0 {
                 text += &format!("  {} more that no trusted key signed\n", self.untrusted);
@@ -311,78 +325,4 @@ fn time(seconds: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Benchmark, Death, Latency, Measured, State, with_priority};
-
-    fn cache(name: &str, state: State, priority: i32, seconds: f64) -> Measured {
-        let latency = Latency { p50_seconds: seconds, p95_seconds: seconds, probes: 1 };
-        Measured {
-            url: format!("https://{name}.example"),
-            state,
-            priority: Some(priority),
-            hits: 5,
-            hit: Some(latency),
-            miss: Some(latency),
-            ..Measured::default()
-        }
-    }
-
-    #[test]
-    fn the_near_one_first_and_the_dead_one_out() {
-        let caches = vec![
-            cache("far", State::Alive, 10, 0.7),
-            cache("dead", State::Dead, 5, 0.0),
-            cache("near", State::Alive, 40, 0.01),
-            cache("twin", State::Alive, 40, 0.01),
-        ];
-        let paths: Vec<(Vec<bool>, u64)> =
-            (0..10).map(|path| (vec![true, false, path < 5, path < 5], 100)).collect();
-        let found = Benchmark::new(caches, &paths, Death::of(None));
-        let urls = ["https://near.example/?priority=10", "https://far.example/?priority=20"];
-        assert_eq!(found.substituters, urls);
-        assert_eq!(found.caches[0].state, State::Slow);
-        assert_eq!(found.caches[0].unique, 5);
-        assert!(
-            (found.now_seconds.expect("found") - 7.0).abs() < 1e-9,
-            "the far one is asked first"
-        );
-        assert!((found.best_seconds.expect("found") - 3.6).abs() < 1e-9);
-        let text = found.table();
-        assert!(text.contains("left out: https://dead.example: dead\n"), "{text}");
-        assert!(text.contains("left out: https://twin.example: it has nothing"), "{text}");
-        assert!(!text.contains("left out: https://near"), "{text}");
-    }
-
-    #[test]
-    fn nothing_found_is_nothing_ranked() {
-        let caches = vec![cache("b", State::Alive, 2, 0.1), cache("a", State::Alive, 1, 0.2)];
-        let found = Benchmark::new(caches, &[(vec![false, false], 0)], Death::of(None));
-        assert_eq!((found.now_seconds, found.best_seconds), (None, None));
-        assert!(found.substituters[0].starts_with("https://a"), "as Nix has them now");
-        assert!(found.table().contains("nothing to rank by"));
-        assert!(Benchmark::new(Vec::new(), &[], Death::of(None)).substituters.is_empty());
-    }
-
-    #[test]
-    fn percentiles() {
-        let latency = Latency::of((1..=20).rev().map(f64::from).collect()).expect("answers");
-        assert!((latency.p50_seconds - 10.0).abs() < 1e-9);
-        assert!((latency.p95_seconds - 19.0).abs() < 1e-9);
-        assert_eq!(Latency::of(Vec::new()), None);
-    }
-
-    #[test]
-    fn priorities_replace_priorities() {
-        let text = with_priority("https://a.example/?priority=7&trusted=1", 20);
-        assert_eq!(text, "https://a.example/?trusted=1&priority=20");
-        assert_eq!(with_priority("file:///a", 10), "file:///a?priority=10");
-    }
-
-    #[test]
-    fn what_a_dead_cache_costs() {
-        let silent = |version| Death::of(version).silent_seconds;
-        assert_eq!((silent(Some("2.8.0")), silent(Some("2.26.3"))), (None, None));
-        assert_eq!((silent(Some("2.34.8")), silent(None)), (Some(80.0), Some(80.0)));
-        assert!(Death::of(Some("2.18pre")).to_string().contains("every substitution"));
-    }
-}
+mod tests;

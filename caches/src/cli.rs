@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use detect::arguments::Common;
+use detect::report::Usage;
 use detect::root::Root;
 use detect::stage;
 use profile::catalogue::CACHE_KEY;
@@ -14,7 +15,7 @@ use profile::plan::Plan;
 
 use crate::ask::{How, WITHIN, ask};
 use crate::client::Client;
-use crate::config::{Named, questions, read};
+use crate::config::{Named, named, questions};
 use crate::find::Knowledge;
 use crate::key::{Keys, PublicKey};
 use crate::lint::{Configuration, lint};
@@ -85,8 +86,8 @@ pub struct Which {
     pub config: Option<PathBuf>,
 
     /// A cache and a key that you say is its own, besides the machine's
-    #[arg(long, value_name = "URL=KEY", value_parser = Named::parse)]
-    pub cache: Vec<Named>,
+    #[arg(long, value_name = "URL=KEY")]
+    pub cache: Vec<String>,
 
     /// A store path to ask for, when none is known that the cache has
     #[arg(long, value_name = "PATH")]
@@ -151,8 +152,8 @@ pub struct Verify {
 #[derive(Args, Debug)]
 pub struct Inspect {
     /// A public key to trust, NAME:BASE64; the key of cache.nixos.org when none is given
-    #[arg(long, value_name = "KEY", value_parser = PublicKey::parse)]
-    pub key: Vec<PublicKey>,
+    #[arg(long, value_name = "KEY")]
+    pub key: Vec<String>,
 
     /// The store whose paths they are
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
@@ -186,13 +187,9 @@ impl Cli {
 }
 
 impl Which {
-    pub(crate) fn questions(&self, plan: &Plan) -> Result<Vec<Question>> {
-        let mut named = match &self.config {
-            Some(path) => read(path)?,
-            None => Vec::new(),
-        };
-        named.extend(self.cache.iter().cloned());
-        questions(plan, &named)
+    /// The caches that the user named.
+    pub(crate) fn named(&self) -> Result<Vec<Named>> {
+        named(self.config.as_deref(), &self.cache)
     }
 
     fn logins(&self) -> Result<Netrc> {
@@ -223,8 +220,9 @@ pub(crate) fn store_dir(plan: &Plan) -> &str {
 impl Filter {
     fn run(self) -> Result<()> {
         self.common.apply_color();
+        let named = self.which.named()?;
         let mut plan: Plan = stage::read(self.input.as_deref())?;
-        let questions = self.which.questions(&plan)?;
+        let questions = questions(&plan, &named)?;
         let ask = || self.which.ask(&plan, &questions, false);
         let reports = (!self.offline).then(ask).transpose()?;
         filter::decide(&mut plan, &questions, reports.as_deref());
@@ -238,13 +236,14 @@ impl Filter {
 impl Verify {
     fn run(self) -> Result<()> {
         self.common.apply_color();
+        let named = self.which.named()?;
         let plan = if let Some(path) = &self.input {
             stage::read(Some(path))?
         } else {
             let hardware = detect::run(&Root::live(), &detect::Options::default());
             profile::run(hardware, &profile::Options::default())?
         };
-        let questions = self.which.questions(&plan)?;
+        let questions = questions(&plan, &named)?;
         let reports = self.which.ask(&plan, &questions, self.deep)?;
         let notes = plan.hardware.nix.as_ref().map_or_else(Vec::new, |nix| {
             // What this plan would change is not what the machine does now.
@@ -262,14 +261,24 @@ impl Verify {
     }
 }
 
+/// The keys that are named, or else that of `cache.nixos.org`. What is wrong with
+/// one never repeats it, since it may be a secret one.
+fn trusted(keys: &[String]) -> Result<Keys> {
+    if keys.is_empty() {
+        return Ok(Keys::new(PublicKey::parse(CACHE_KEY)));
+    }
+    let mut found = Vec::with_capacity(keys.len());
+    for (index, text) in keys.iter().enumerate() {
+        let wrong = |why: String| Usage(format!("--key {}: {why}", index + 1));
+        found.push(PublicKey::parse(text).map_err(wrong)?);
+    }
+    Ok(Keys::new(found))
+}
+
 impl Inspect {
     fn run(self) -> Result<()> {
         self.common.apply_color();
-        let mut keys = self.key;
-        if keys.is_empty() {
-            keys.extend(PublicKey::parse(CACHE_KEY));
-        }
-        let keys = Keys::new(keys);
+        let keys = trusted(&self.key)?;
         let mut output = String::new();
         let mut refused = 0;
         for path in &self.files {

@@ -13,10 +13,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder, Response, StatusCode, redirect};
+use rustix::fs::{Mode, OFlags};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use crate::address::{Address, Place};
+use crate::authorities::authorities;
 use crate::netrc::Netrc;
 use crate::redirect::follow;
 
@@ -31,9 +33,6 @@ const PIECE: Duration = Duration::from_secs(5);
 
 /// Bytes read of a file at once.
 const BLOCK: usize = 64 << 10;
-
-/// Where Nix looks for the authorities that it trusts, in this order.
-const AUTHORITIES: [&str; 2] = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
 
 /// Asks caches.
 #[derive(Clone, Debug)]
@@ -123,6 +122,12 @@ impl Client {
         Self { logins: Arc::new(logins), ..self }
     }
 
+    /// The same client, whose answers have all come before then.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
     /// When all answers must have come.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -209,14 +214,10 @@ impl Client {
 
 /// With the authorities that Nix would trust, instead of the system's.
 fn trusting(http: ClientBuilder) -> Result<ClientBuilder> {
-    let set = |name: &&str| std::env::var_os(name).filter(|path| !path.is_empty());
-    let Some(path) = AUTHORITIES.iter().find_map(set) else { return Ok(http) };
-    let path = Path::new(&path);
-    let name = || format!("{} (of {})", path.display(), AUTHORITIES.join(" or "));
-    let text = std::fs::read(path).with_context(name)?;
-    let found = Certificate::from_pem_bundle(&text).with_context(name)?;
-    anyhow::ensure!(!found.is_empty(), "{}: no certificate", name());
-    Ok(http.tls_certs_only(found))
+    let Some(found) = authorities()? else { return Ok(http) };
+    let found: Result<Vec<Certificate>, _> =
+        found.iter().map(|found| Certificate::from_der(found)).collect();
+    Ok(http.tls_certs_only(found?))
 }
 
 /// An answer that comes in pieces.
@@ -243,8 +244,10 @@ impl Body {
         if !Path::new(file).components().all(inside) {
             return Err(Trouble::Redirect("out of the cache's folder".to_owned()));
         }
-        let found = File::open(folder.join(file)).map_err(|error| unreadable(&error))?;
-        // A pipe would be waited for, and a device has no end.
+        // A pipe is not waited for, and a device has no end.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let found = rustix::fs::open(folder.join(file), flags, Mode::empty());
+        let found = File::from(found.map_err(|error| unreadable(&error.into()))?);
         if !found.metadata().is_ok_and(|found| found.is_file()) {
             return Err(Trouble::Broken("no file".to_owned()));
         }
@@ -325,4 +328,31 @@ fn innermost(error: &reqwest::Error) -> String {
     }
     let text = cause.to_string();
     text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::fs::Mode;
+    use tokio::time::Instant;
+
+    use super::{Body, Trouble};
+
+    #[test]
+    fn only_files_are_opened_and_nothing_is_waited_for() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path.join("pipe"), Mode::RWXU).expect("a pipe");
+        std::fs::create_dir(path.join("folder")).expect("a folder");
+        std::fs::write(path.join("file"), "text").expect("a file");
+        let deadline = Instant::now() + Duration::from_secs(9);
+        let open = |name: &str| Body::of_file(path, name, deadline);
+        assert!(open("file").is_ok());
+        for name in ["pipe", "folder"] {
+            assert_eq!(open(name).err(), Some(Trouble::Broken("no file".to_owned())), "{name}");
+        }
+        assert_eq!(open("nothing").err(), Some(Trouble::Missing(404)));
+        assert!(matches!(open("../file"), Err(Trouble::Redirect(_))));
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use detect::hardware::Nix;
+use detect::report::Usage;
 use profile::catalogue::CACHE_KEY;
 use profile::plan::Plan;
 use serde::Deserialize;
@@ -18,6 +19,9 @@ const DEFAULT: &str = "https://cache.nixos.org";
 
 /// Caches that one person names; more are a mistake or worse.
 const MOST: usize = 200;
+
+/// Keys in one place, likewise.
+const MOST_KEYS: usize = 1000;
 
 /// A `caches.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -57,6 +61,25 @@ impl Named {
     }
 }
 
+/// The caches that a command line names, in a file and one by one. What is wrong
+/// with one never repeats it, since it may hold a login or a secret key.
+pub fn named(file: Option<&Path>, caches: &[String]) -> Result<Vec<Named>> {
+    let mut named = file.map(read).transpose()?.unwrap_or_default();
+    for (index, text) in caches.iter().enumerate() {
+        let wrong = |why: String| Usage(format!("--cache {}: {why}", index + 1));
+        named.push(Named::parse(text).map_err(wrong)?);
+    }
+    bounded(named.len(), named.iter().map(|named| named.keys.len()).sum())?;
+    Ok(named)
+}
+
+/// So many caches and keys that looking through them is quick.
+fn bounded(caches: usize, keys: usize) -> Result<()> {
+    ensure!(caches <= MOST, "more than {MOST} caches");
+    ensure!(keys <= MOST_KEYS, "more than {MOST_KEYS} keys");
+    Ok(())
+}
+
 /// The caches of a `caches.toml`.
 pub fn read(path: &Path) -> Result<Vec<Named>> {
     let name = || path.display().to_string();
@@ -68,24 +91,41 @@ pub fn read(path: &Path) -> Result<Vec<Named>> {
 pub fn parse(text: &str) -> Result<Vec<Named>> {
     let file: File = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-        anyhow::anyhow!("line {line}: {}", error.message())
+        anyhow!("line {line}: {}", without_values(error.message()))
     })?;
-    anyhow::ensure!(file.cache.len() <= MOST, "more than {MOST} caches");
+    bounded(file.cache.len(), file.cache.iter().map(|entry| entry.keys.len()).sum())?;
     file.cache
         .into_iter()
-        .map(|Entry { url, keys }| {
-            let wrong = |why: String| anyhow::anyhow!("{url}: {why}");
+        .enumerate()
+        .map(|(index, Entry { url, keys })| {
+            let wrong = |why: String| anyhow!("cache {}: url: {why}", index + 1);
             let cache = Address::parse(&url).map_err(wrong)?;
             let keys = keys.iter().map(|key| PublicKey::parse(key)).collect::<Result<_, _>>();
-            Ok(Named { cache, keys: keys.map_err(wrong)? })
+            let keys = keys.map_err(|why: String| anyhow!("{cache}: {why}"))?;
+            Ok(Named { cache, keys })
         })
         .collect()
+}
+
+/// A message without the text that it quotes, which may be a secret.
+fn without_values(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}…{}", &message[..=first], &message[last..])
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// The caches to look at: the machine's, the plan's and those the user named;
 /// each once, with all its keys.
 pub fn questions(plan: &Plan, named: &[Named]) -> Result<Vec<Question>> {
     let nix = plan.hardware.nix.as_ref();
+    // Before each is compared with all others.
+    let (configured, trusted) = (substituters(nix), trusted_keys(nix));
+    bounded(configured.len(), trusted.len())?;
+    bounded(named.len(), named.iter().map(|named| named.keys.len()).sum())?;
+    bounded(plan.caches.len(), 0)?;
     let mut questions: Vec<Question> = Vec::new();
     let mut add = |cache: Address, keys: Vec<PublicKey>, is_configured: bool| match questions
         .iter_mut()
@@ -94,8 +134,7 @@ pub fn questions(plan: &Plan, named: &[Named]) -> Result<Vec<Question>> {
         Some(known) => known.keys.add(keys),
         None => questions.push(Question { cache, keys: Keys::new(keys), is_configured }),
     };
-    let trusted = trusted_keys(nix);
-    for url in substituters(nix) {
+    for url in configured {
         // What Nix itself cannot read is the lint's to say.
         if let Ok(cache) = Address::parse(&url) {
             add(cache, trusted.clone(), true);
@@ -105,11 +144,11 @@ pub fn questions(plan: &Plan, named: &[Named]) -> Result<Vec<Question>> {
         add(cache.clone(), keys.clone(), false);
     }
     for (index, cache) in plan.caches.iter().enumerate() {
-        let wrong = |why: String| anyhow::anyhow!("caches[{index}]: {why}");
+        let wrong = |why: String| anyhow!("caches[{index}]: {why}");
         let keys = cache.key.iter().map(|key| PublicKey::parse(key)).collect::<Result<_, _>>();
         add(Address::parse(&cache.url).map_err(wrong)?, keys.map_err(wrong)?, false);
     }
-    anyhow::ensure!(questions.len() <= MOST, "more than {MOST} caches");
+    bounded(questions.len(), 0)?;
     Ok(questions)
 }
 
@@ -142,10 +181,11 @@ pub(crate) fn words(list: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use detect::hardware::{Hardware, Nix};
+    use detect::report::Usage;
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::{Named, parse, questions};
+    use super::{Named, named, parse, questions};
     use profile::catalogue::CACHE_KEY;
 
     const KEY: &str = "a:tLAEn+EeaBUJYqEpTd2yeerr7Ic6+0vWe+aXL/vYUpE=";
@@ -170,6 +210,41 @@ mod tests {
         assert!(why(&text.replace("keys", "key")).starts_with("line "), "{}", why("a"));
         assert!(why(&text.replace("a:tL", "atL")).starts_with("https://a.example: not of"));
         assert!(parse("").expect("none").is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_never_tells_a_secret() {
+        let secret = crate::base64::encode(&[7; 64]);
+        let login = "https://me:BwcHBw@a.example";
+        let texts = [
+            format!("[[cache]]\nurl = \"{login}\"\nkeys = [\"a:{secret}\"]\n"),
+            format!("[[cache]]\nurl = \"{login}:x\"\nkeys = []\n"),
+            format!("[[cache]]\nurl = \"{login}\"\nkeys = \"a:{secret}\"\n"),
+        ];
+        for text in texts {
+            let why = format!("{:#}", parse(&text).expect_err(&text));
+            assert!(!why.contains("BwcH"), "{why}");
+        }
+        let good = format!("https://a.example={KEY}");
+        for bad in [format!("{login}=a:{secret}"), format!("{login}:x={KEY}"), login.to_owned()] {
+            let error = named(None, &[good.clone(), bad]).expect_err("a mistake");
+            assert!(error.is::<Usage>(), "{error}");
+            let why = error.to_string();
+            assert!(why.starts_with("--cache 2: ") && !why.contains("BwcH"), "{why}");
+        }
+    }
+
+    #[test]
+    fn too_many_are_not_compared() {
+        let caches: Vec<String> =
+            (0..201).map(|cache| format!("https://{cache}.example={KEY}")).collect();
+        assert_eq!(named(None, &caches[..200]).expect("caches").len(), 200);
+        let why = named(None, &caches).expect_err("too many").to_string();
+        assert_eq!(why, "more than 200 caches");
+        let mut nix = Nix::default();
+        nix.settings.insert("trusted-public-keys".to_owned(), json!(vec![KEY; 1001]));
+        let why = questions(&plan(Some(nix)), &[]).expect_err("too many").to_string();
+        assert_eq!(why, "more than 1000 keys");
     }
 
     #[test]

@@ -2,12 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::ConfigVerifierExt;
 use schemars::JsonSchema;
@@ -17,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
+
+use crate::authorities::authorities;
 
 /// Time for each step.
 const STEP: Duration = Duration::from_secs(5);
@@ -111,19 +111,10 @@ async fn first_byte(
 
 /// The authorities that Nix would trust, or else the system's.
 fn config() -> Result<ClientConfig, String> {
-    let set = |name: &&str| std::env::var_os(name).filter(|path| !path.is_empty());
-    let Some(path) = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"].iter().find_map(set) else {
+    let Some(found) = authorities().map_err(|error| format!("{error:#}"))? else {
         return ClientConfig::with_platform_verifier().map_err(|error| error.to_string());
     };
-    let path = Path::new(&path);
-    let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let found: Result<Vec<CertificateDer>, _> =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let mut roots = RootCertStore::empty();
-    // Bundles hold authorities that are no longer of use.
-    let (added, _) = roots.add_parsable_certificates(found.map_err(|error| wrong(&error))?);
-    if added == 0 {
-        return Err(wrong(&"no certificate"));
-    }
+    roots.add_parsable_certificates(found);
     Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }

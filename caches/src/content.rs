@@ -105,6 +105,17 @@ fn make(kind: &str, hash: &Hash, store_dir: &str, name: &str) -> String {
     nix32(&folded)
 }
 
+/// A narinfo, for tests, of a path that its contents make.
+#[cfg(test)]
+pub(crate) fn made(name: &str) -> String {
+    let hash = Hash::sha256(name.as_bytes());
+    let path = make("text", &hash, "/nix/store", name);
+    format!(
+        "StorePath: /nix/store/{path}-{name}\nURL: nar/x.nar\nNarHash: {hash}\nNarSize: 120\n\
+         References: \nCA: text:{hash}\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::ContentAddress;

@@ -90,7 +90,7 @@ impl Command {
         };
         stage::write_human(&text, &self.common)?;
         if missing > 0 {
-            bail!("{missing} of {} are in no cache", coverage.paths);
+            bail!("{missing} of {} {}", coverage.paths, coverage.fault());
         }
         Ok(())
     }
@@ -182,19 +182,13 @@ pub async fn measure(
     let Wanted { mut paths, is_open } = wanted;
     let began = Instant::now();
     let count = chosen.questions.len();
-    let questions = || chosen.questions.iter().enumerate();
-    let mut rows: Vec<Row> = questions()
-        .map(|(_, question)| Row { url: question.cache.to_string(), ..Row::default() })
+    let questions = chosen.questions.iter();
+    let mut rows: Vec<Row> = questions
+        .map(|question| Row { url: question.cache.to_string(), ..Row::default() })
         .collect();
-    let reads: Vec<Read<Seen>> = questions()
-        .map(|(_, question)| {
-            let (keys, store_dir) = (question.keys.clone(), chosen.store_dir.clone());
-            let read = move |path: &StorePath, answer: &Answer| {
-                see(path, answer, &keys, &store_dir, is_open)
-            };
-            Arc::new(read) as Read<Seen>
-        })
-        .collect();
+    let (keys, store_dir) = (chosen.keys.clone(), chosen.store_dir.clone());
+    let read: Read<Seen> =
+        Arc::new(move |path, answer| see(path, answer, &keys, &store_dir, is_open));
     let mut askers: Vec<Asker> = greeted(client, chosen, until).await;
 
     let mut nar_bytes: Vec<u64> = Vec::new();
@@ -209,7 +203,7 @@ pub async fn measure(
         let mut tasks = JoinSet::new();
         for mut asker in askers.drain(..) {
             let (round, told) = (Arc::clone(&round), told.clone());
-            let read = Arc::clone(&reads[asker.index()]);
+            let read = Arc::clone(&read);
             tasks.spawn(async move {
                 asker.ask(round, read, told).await;
                 (asker, Instant::now())

@@ -204,6 +204,17 @@ impl Coverage {
         text
     }
 
+    /// What is wrong with the paths that no cache covers. What a cache gave no answer
+    /// for, it may have.
+    pub fn fault(&self) -> String {
+        match self.caches.iter().filter(|share| share.failed > 0).count() {
+            0 => "are in no cache".to_owned(),
+            failed => format!(
+                "are to be had from no cache ({failed} of the caches did not answer for all)"
+            ),
+        }
+    }
+
     /// Whether Nix has to build none of the paths.
     pub fn is_covered(&self) -> bool {
         self.union.covered == self.paths
@@ -293,6 +304,9 @@ mod tests {
         assert!(text.contains("at least 4.0 MiB to download, 3.0 MiB unpacked"), "{text}");
         assert!(text.contains("missing: /nix/store/3"), "{text}");
         assert!(!found.table(false).contains("missing: "));
+        let fault = "are to be had from no cache (1 of the caches did not answer for all)";
+        assert_eq!(found.fault(), fault);
+        assert_eq!(coverage(&[&[Missing; 4]]).fault(), "are in no cache");
     }
 
     #[test]

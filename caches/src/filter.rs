@@ -4,6 +4,7 @@ use detect::hardware::Note;
 use profile::plan::{Cache, Plan, Setting, Value, Verdict};
 
 use crate::config::trusted_keys;
+use crate::key::{Keys, PublicKey};
 use crate::lint::{Configuration, lint};
 use crate::verify::{Question, Report};
 
@@ -27,7 +28,7 @@ pub fn decide(plan: &mut Plan, questions: &[Question], reports: Option<&[Report]
 fn apply(plan: &mut Plan, questions: &[Question], reports: &[Report]) {
     plan.notes.retain(|note| !note.id.starts_with("cache-"));
     plan.caches = reports.iter().map(record).collect();
-    let trusted = trusted_keys(plan.hardware.nix.as_ref());
+    let mut trusted = Keys::new(trusted_keys(plan.hardware.nix.as_ref()));
     let mut urls = Vec::new();
     let mut keys = Vec::new();
     for (question, report) in questions.iter().zip(reports) {
@@ -35,18 +36,43 @@ fn apply(plan: &mut Plan, questions: &[Question], reports: &[Report]) {
         let Some(key) = report.key.as_ref().filter(|_| report.verdict == Verdict::Verified) else {
             continue;
         };
+        let Ok(key) = PublicKey::parse(key) else { continue };
+        if let Some(obstacle) = obstacle(question, &key, &trusted) {
+            plan.notes.push(obstacle);
+            continue;
+        }
         if !question.is_configured {
             urls.push(report.url.clone());
         }
-        let is_trusted = trusted.iter().any(|known| known.to_string() == *key);
-        if !is_trusted && !keys.contains(key) {
-            keys.push(key.clone());
+        if trusted.find(&key.name).is_none() {
+            keys.push(key.to_string());
+            trusted.add([key]);
         }
     }
     let why = "each of them served a path that its own key had signed";
     set(plan, OWNED[0], urls, why);
     set(plan, OWNED[1], keys, "each of them signed what its cache served when it was asked");
     plan.notes.extend(configuration(plan, questions, reports));
+}
+
+/// What keeps a proven cache out of a plan, by the keys that are trusted before
+/// its own.
+fn obstacle(question: &Question, key: &PublicKey, trusted: &Keys) -> Option<Note> {
+    let Question { cache, is_configured, .. } = question;
+    if !is_configured && !cache.is_plain() {
+        let text = format!(
+            "{cache} is left out: it is proven, but a plan holds only plain addresses, with no \
+             login and no parameter but priority: put it into nix.conf yourself"
+        );
+        return Some(Note::warning("cache-not-plain", text));
+    }
+    let other = trusted.find(&key.name).filter(|other| !other.same_bytes(key))?;
+    let text = format!(
+        "{cache} is left out: it is proven, but another key named {} is trusted already, and of \
+         two by one name Nix uses the first: take that one out first",
+        other.name
+    );
+    Some(Note::warning("cache-key-duplicate", text))
 }
 
 /// What is wrong with how the machine's Nix is told of its caches, once the plan
@@ -107,4 +133,73 @@ fn note(question: &Question, report: &Report) -> Option<Note> {
         format!("{url} is left out: {why}")
     };
     Some(Note::warning("cache-unproven", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use detect::hardware::{Hardware, Nix};
+    use ed25519_dalek::SigningKey;
+    use profile::plan::{Plan, Value, Verdict};
+    use serde_json::json;
+
+    use super::decide;
+    use crate::address::Address;
+    use crate::base64;
+    use crate::key::{Keys, PublicKey};
+    use crate::verify::{Question, Report};
+
+    fn key(name: &str, seed: u8) -> String {
+        let secret = SigningKey::from_bytes(&[seed; 32]);
+        format!("{name}:{}", base64::encode(secret.verifying_key().as_bytes()))
+    }
+
+    /// What becomes of caches that are all proven, where one key is trusted: the
+    /// caches and the keys that a plan adds, and the ids of its notes.
+    fn decided(caches: &[(&str, &str)], trusted: &str) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let mut nix = Nix::default();
+        nix.settings.insert("trusted-public-keys".to_owned(), json!([trusted]));
+        let hardware = Hardware { nix: Some(nix), ..Hardware::default() };
+        let mut plan = profile::run(hardware, &profile::Options::default()).expect("a plan");
+        let question = |(url, key): &(&str, &str)| Question {
+            cache: Address::parse(url).expect("an address"),
+            keys: Keys::new(PublicKey::parse(key)),
+            is_configured: false,
+        };
+        let questions: Vec<Question> = caches.iter().map(question).collect();
+        let proven = |question| Report { verdict: Verdict::Verified, ..Report::of(question) };
+        let reports: Vec<Report> = questions.iter().map(proven).collect();
+        decide(&mut plan, &questions, Some(&reports));
+        let words = |plan: &Plan, name: &str| match plan.settings.get(name).map(|it| &it.value) {
+            Some(Value::List(words)) => words.clone(),
+            _ => Vec::new(),
+        };
+        let ids = plan.notes.iter().map(|note| note.id.clone());
+        let ids = ids.filter(|id| id.starts_with("cache-")).collect();
+        let (urls, keys) =
+            (words(&plan, "extra-substituters"), words(&plan, "extra-trusted-public-keys"));
+        (urls, keys, ids)
+    }
+
+    #[test]
+    fn only_plain_addresses_come_in() {
+        let (a, b) = (key("a", 1), key("b", 2));
+        let caches = [("https://me:secret@a.example", &*a), ("https://b.example", &*b)];
+        let (urls, keys, ids) = decided(&caches, &key("c", 3));
+        assert_eq!(urls, ["https://b.example"]);
+        assert_eq!(keys, [b], "the other's key would be of no use");
+        assert_eq!(ids, ["cache-not-plain"]);
+    }
+
+    #[test]
+    fn of_two_keys_by_one_name_the_first_counts() {
+        let (a, other) = (key("a", 1), key("a", 2));
+        let caches = [("https://a.example", &*a), ("https://b.example", &*other)];
+        let (urls, keys, ids) = decided(&caches, &key("c", 3));
+        assert_eq!((urls.len(), keys), (1, vec![a.clone()]));
+        assert_eq!(ids, ["cache-key-duplicate"]);
+        let (urls, keys, ids) = decided(&caches, &other);
+        assert_eq!(urls, ["https://b.example"]);
+        assert!(keys.is_empty(), "it is trusted already");
+        assert_eq!(ids, ["cache-key-duplicate"]);
+    }
 }

@@ -9,11 +9,14 @@ use detect::database;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::address::Address;
+use crate::address::{Address, Place};
 use crate::path::StorePath;
 
 /// Paths to ask a cache for before it counts as one that cannot be tested.
 pub const MOST: usize = 12;
+
+/// Of those, at most so many from Nix's own memory, and by each key.
+const EACH: u8 = 4;
 
 /// Paths that `cache.nixos.org` has had for years: it keeps what it has, and
 /// these are in the test data of several implementations of its format.
@@ -119,11 +122,20 @@ impl Knowledge {
         for path in &self.named {
             add(Wanted::Path(path.clone()), Source::User);
         }
-        for path in keys.iter().flat_map(|key| signed_by(&self.store, key, store_dir)) {
-            add(Wanted::Path(path), Source::Store);
+        // What only Nix can ask cannot be asked for no more than a hash.
+        if !matches!(cache.place(), Place::Other(_)) {
+            let told = self.nix_caches.iter().flat_map(|folder| told_by(folder, cache));
+            for hash in told.take(EACH.into()) {
+                add(Wanted::Hash(hash), Source::NixCache);
+            }
         }
-        for hash in self.nix_caches.iter().flat_map(|folder| told_by(folder, cache)) {
-            add(Wanted::Hash(hash), Source::NixCache);
+        let signed: Vec<Vec<StorePath>> =
+            keys.iter().map(|key| signed_by(&self.store, key, store_dir)).collect();
+        // In turn, since any of the keys may be the cache's own.
+        for round in 0..usize::from(EACH) {
+            for path in signed.iter().filter_map(|paths| paths.get(round)) {
+                add(Wanted::Path(path.clone()), Source::Store);
+            }
         }
         for path in self.links.iter().filter_map(|link| linked(link, store_dir)) {
             add(Wanted::Path(path), Source::System);
@@ -149,9 +161,9 @@ fn signed_by(database: &Path, key: &str, store_dir: &str) -> Vec<StorePath> {
         // Instead of a pattern, since a name may hold what patterns do.
         let mut query = connection.prepare(
             "select path from ValidPaths where instr(' ' || sigs, ' ' || ?1 || ':') > 0 \
-             order by id desc limit 4",
+             order by id desc limit ?2",
         )?;
-        let rows = query.query_map([key], |row| row.get::<_, String>(0))?;
+        let rows = query.query_map((key, EACH), |row| row.get::<_, String>(0))?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
     });
     let paths = found.unwrap_or_default();
@@ -171,16 +183,26 @@ fn told_by(folder: &Path, cache: &Address) -> Vec<String> {
     let mut hashes = Vec::new();
     for file in files.iter().rev() {
         let found = database::read(file, |connection| {
-            let mut query = connection.prepare(
-                "select hashPart, url from NARs join BinaryCaches on NARs.cache = BinaryCaches.id \
-                 where present = 1 order by NARs.timestamp desc limit 1000",
-            )?;
+            let mut query = connection.prepare("select id, url from BinaryCaches")?;
             let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<rusqlite::Result<Vec<(String, String)>>>()
+            let caches = rows.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+            let mut query = connection.prepare(
+                "select timestamp, hashPart from NARs where cache = ?1 and present = 1 \
+                 order by timestamp desc limit ?2",
+            )?;
+            let mut told = Vec::new();
+            for (id, url) in caches {
+                // One cache may stand there by several addresses.
+                if Address::parse(&url).is_ok_and(|url| url.is_same(cache)) {
+                    let rows = query.query_map((id, EACH), |row| Ok((row.get(0)?, row.get(1)?)))?;
+                    told.extend(rows.collect::<rusqlite::Result<Vec<(i64, String)>>>()?);
+                }
+            }
+            Ok(told)
         });
-        let rows = found.unwrap_or_default().into_iter();
-        let own = rows.filter(|(_, url)| Address::parse(url).is_ok_and(|url| url.is_same(cache)));
-        hashes.extend(own.map(|(hash, _)| hash).filter(|hash| is_hash(hash)).take(4));
+        let mut told = found.unwrap_or_default();
+        told.sort_by(|a, b| b.cmp(a));
+        hashes.extend(told.into_iter().map(|(_, hash)| hash).filter(|hash| is_hash(hash)));
     }
     hashes
 }
@@ -209,4 +231,88 @@ pub fn in_folder(folder: &Path) -> Vec<Candidate> {
     hashes.truncate(MOST);
     let candidate = |hash| Candidate { path: Wanted::Hash(hash), source: Source::Folder };
     hashes.into_iter().map(candidate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    use super::{Knowledge, Source, Wanted};
+    use crate::address::Address;
+
+    const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+
+    fn hash(number: u32) -> String {
+        format!("{number:0>32}")
+    }
+
+    /// A store with four paths by each key, and what Nix was told of two caches:
+    /// 2000 newer paths of the one, two of the other.
+    fn knowledge(folder: &Path) -> Knowledge {
+        let store = folder.join("db.sqlite");
+        let database = Connection::open(&store).expect("a database");
+        database
+            .execute_batch("create table ValidPaths (id integer primary key, path, sigs)")
+            .expect("a table");
+        for number in 100..116 {
+            let key = KEYS[(number as usize - 100) / 4];
+            let (path, sigs) = (hash(number), format!("{key}:AAAA"));
+            database
+                .execute(
+                    "insert into ValidPaths (path, sigs) values ('/nix/store/' || ?1 || '-x', ?2)",
+                    (path, sigs),
+                )
+                .expect("a row");
+        }
+        let told = Connection::open(folder.join("binary-cache-v6.sqlite")).expect("a database");
+        told.execute_batch(
+            "create table BinaryCaches (id integer primary key, url);
+             create table NARs (cache, hashPart, timestamp, present);
+             insert into BinaryCaches values (1, 'https://busy.example'), (2, 'https://a.example');
+             begin",
+        )
+        .expect("tables");
+        let add = |cache: u8, number: u32, present: u8| {
+            let row = (cache, hash(number), number, present);
+            told.execute("insert into NARs values (?1, ?2, ?3, ?4)", row).expect("a row");
+        };
+        for number in 0..2000 {
+            add(1, 10_000 + number, 1);
+        }
+        for (number, present) in [(1, 1), (2, 1), (3, 0)] {
+            add(2, number, present);
+        }
+        told.execute_batch("commit").expect("written");
+        Knowledge {
+            store,
+            nix_caches: vec![folder.to_owned()],
+            named: Vec::new(),
+            links: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_nix_was_told_first_and_then_each_key_in_turn() {
+        let folder = tempfile::tempdir().expect("folder");
+        let cache = Address::parse("https://a.example/").expect("an address");
+        let keys = KEYS.map(str::to_owned);
+        let found = knowledge(folder.path()).candidates(&cache, &keys, "/nix/store");
+        assert_eq!(found.len(), super::MOST);
+        let told: Vec<&Wanted> = found[..2].iter().map(|found| &found.path).collect();
+        assert_eq!(told, [&Wanted::Hash(hash(2)), &Wanted::Hash(hash(1))], "newest first");
+        assert!(found[2..].iter().all(|found| found.source == Source::Store));
+        let files: Vec<String> = found[2..6].iter().map(|found| found.path.file()).collect();
+        let newest = [103, 107, 111, 115].map(|number| format!("{}.narinfo", hash(number)));
+        assert_eq!(files, newest, "one by each key");
+    }
+
+    #[test]
+    fn nobody_asks_nix_for_a_hash() {
+        let folder = tempfile::tempdir().expect("folder");
+        let cache = Address::parse("ssh-ng://a.example").expect("an address");
+        let found = knowledge(folder.path()).candidates(&cache, &[], "/nix/store");
+        assert!(found.is_empty(), "{found:?}");
+    }
 }

@@ -12,6 +12,7 @@
 pub mod address;
 pub mod among;
 pub mod ask;
+mod authorities;
 pub mod base64;
 pub mod bench;
 pub mod benched;

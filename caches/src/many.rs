@@ -69,6 +69,7 @@ pub struct Asker {
     began: Instant,
     pace: Pace,
     failures: usize,
+    last: Option<Trouble>,
     /// Questions asked, repeated ones too.
     pub requests: usize,
     /// Why the cache was left alone.
@@ -89,6 +90,7 @@ impl Asker {
             began: Instant::now(),
             pace: Pace::default(),
             failures: 0,
+            last: None,
             requests: 0,
             gave_up: None,
         }
@@ -191,9 +193,13 @@ impl Asker {
 
     /// Wait until the cache wants to be asked again, if that is in time.
     async fn rest(&mut self) {
-        match self.began.checked_add(self.pace.resume()).filter(|resume| *resume <= self.until) {
-            Some(resume) => sleep_until(resume).await,
-            None => self.gave_up = Some(Trouble::Busy(429, None)),
+        let resume = self.began.checked_add(self.pace.resume());
+        if let Some(resume) = resume.filter(|resume| *resume <= self.until) {
+            sleep_until(resume).await;
+        } else {
+            // Nothing but what it said makes us wait.
+            let silent = || Trouble::Silent(self.began.elapsed().as_secs());
+            self.gave_up = Some(self.last.clone().unwrap_or_else(silent));
         }
     }
 
@@ -217,6 +223,7 @@ impl Asker {
             }
             Err(trouble) => trouble,
         };
+        self.last = Some(trouble.clone());
         let now = self.began.elapsed();
         // One that is busy is there, and is asked again for as long as there is time.
         if !matches!(trouble, Trouble::Busy(..)) {

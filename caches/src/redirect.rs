@@ -4,7 +4,7 @@
 //! or its network, which could then be made to answer things they tell nobody
 //! else.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use url::{Host, Url};
 
@@ -45,12 +45,20 @@ async fn reaches_inside(url: &Url) -> bool {
 pub(crate) fn is_inside(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
             address.is_loopback()
                 || address.is_link_local()
                 || address.is_private()
-                || address.is_unspecified()
+                // This network, and the one behind a carrier's translator.
+                || first == 0
+                || (first == 100 && second & 0xc0 == 64)
         }
         IpAddr::V6(address) => {
+            // A translator's name for an IPv4 address reaches what that does.
+            if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
+                let bits = u32::from(high) << 16 | u32::from(low);
+                return is_inside(Ipv4Addr::from_bits(bits).into());
+            }
             address.is_loopback()
                 || address.is_unspecified()
                 || address.is_unique_local()
@@ -89,6 +97,8 @@ mod tests {
             ("http://127.0.0.1:1", "http://127.0.0.1:2"),
             ("http://127.0.0.1", "http://192.168.0.1"),
             ("http://192.168.0.1", "http://9.9.9.9"),
+            ("http://9.9.9.9", "http://100.128.0.1"),
+            ("http://9.9.9.9", "http://[64:ff9b::9.9.9.9]"),
         ] {
             assert!(to(from, target).is_ok(), "{from} to {target}");
         }
@@ -116,6 +126,11 @@ mod tests {
             "[fe80::1]",
             "[fd00::1]",
             "[::ffff:10.0.0.1]",
+            "0.1.2.3",
+            "100.64.0.1",
+            "100.127.255.255",
+            "[64:ff9b::127.0.0.1]",
+            "[64:ff9b::10.0.0.1]",
         ] {
             let found = why("https://9.9.9.9", &format!("https://{host}/x"));
             assert!(found.starts_with("from a public host"), "{host}: {found}");

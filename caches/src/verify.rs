@@ -169,7 +169,12 @@ async fn prove(
 ) -> Option<Box<NarInfo>> {
     let mut asked = 0;
     for Candidate { path, source } in candidates {
-        let (info, latency) = match look(client, &question.cache, path, store_dir).await {
+        let looked = look(client, &question.cache, path, store_dir).await;
+        if !matches!(looked, Look::Absent | Look::Unaskable) {
+            // What a path before this one was worth does not excuse it.
+            report.verdict = Verdict::Unverified;
+        }
+        let (info, latency) = match looked {
             Look::Found(info, latency) => (info, latency),
             Look::Absent => {
                 asked += 1;
@@ -300,4 +305,55 @@ fn seconds(duration: Duration) -> f64 {
 /// To the microsecond: the rest is noise.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use profile::plan::Verdict;
+
+    use super::{Question, Report, verify};
+    use crate::address::Address;
+    use crate::client::Client;
+    use crate::content::made;
+    use crate::find::Knowledge;
+    use crate::key::Keys;
+
+    /// What is found of a folder that has these narinfos.
+    fn report(files: &[String]) -> Report {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path();
+        let write = |name: &str, text: &str| std::fs::write(path.join(name), text).expect("a file");
+        write("nix-cache-info", "StoreDir: /nix/store\nPriority: 40\n");
+        for text in files {
+            let hash = &text["StorePath: /nix/store/".len()..][..32];
+            write(&format!("{hash}.narinfo"), text);
+        }
+        let cache = Address::parse(&format!("file://{}", path.display())).expect("an address");
+        let question = Question { cache, keys: Keys::default(), is_configured: false };
+        let knowledge = Knowledge {
+            store: path.join("none"),
+            nix_caches: Vec::new(),
+            named: Vec::new(),
+            links: Vec::new(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let client = Client::new(Duration::from_secs(9)).expect("a client");
+            verify(&client, &question, &knowledge, "/nix/store", false).await
+        })
+    }
+
+    #[test]
+    fn what_is_content_addressed_excuses_nothing_after_it() {
+        let good = made("x");
+        assert_eq!(report(std::slice::from_ref(&good)).verdict, Verdict::ContentAddressed);
+        // Hashes are asked for in their order, and this is the last one.
+        let last = "z".repeat(32);
+        let malformed = format!("StorePath: /nix/store/{last}-y\n");
+        let found = report(&[good, malformed]);
+        assert_eq!(found.verdict, Verdict::Unverified, "{}", found.why);
+        assert!(found.why.contains("malformed"), "{}", found.why);
+    }
 }

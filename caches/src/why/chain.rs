@@ -9,7 +9,7 @@ use detect::hardware::Nix;
 use detect::release::Release;
 use url::Url;
 
-use super::link::{About, Answer, Outcome, Trust, about, answer, conclude, mend, signers};
+use super::link::{About, Answer, Outcome, Trust, about, answer, conclude, mend};
 use super::machine::{is_on, obstacles};
 use super::memory::{Database, Memory};
 use super::target::Target;
@@ -17,8 +17,12 @@ use super::{Chain, Link, Why};
 use crate::address::Address;
 use crate::client::Client;
 use crate::find::Knowledge;
+use crate::judge::signers;
 use crate::path::StorePath;
 use crate::verify::Question;
+
+/// Paths that a cache is asked for at once.
+const AT_ONCE: usize = 8;
 
 /// What one cache said, of itself and of each path.
 struct Asked {
@@ -216,33 +220,50 @@ fn ask(
     client: &Client,
 ) -> Result<Vec<Asked>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let asked = runtime.block_on(async {
         let paths: Arc<[StorePath]> = paths.into();
         let tasks: Vec<_> = questions
             .iter()
             .map(|question| {
                 let (client, paths) = (client.clone(), Arc::clone(&paths));
                 let (cache, store_dir) = (question.cache.clone(), store_dir.to_owned());
-                tokio::spawn(async move { one(&client, &cache, &paths, &store_dir).await })
+                tokio::spawn(one(client, cache, paths, store_dir))
             })
             .collect();
         let mut asked = Vec::with_capacity(tasks.len());
         for task in tasks {
-            asked.push(task.await.context("asking ended early")?);
+            asked.push(task.await.context("asking ended early")??);
         }
         Ok(asked)
-    })
+    });
+    // A name that the system still looks up would be waited for.
+    runtime.shutdown_background();
+    asked
 }
 
-async fn one(client: &Client, cache: &Address, paths: &[StorePath], store_dir: &str) -> Asked {
-    let about = about(client, cache, store_dir).await;
+/// Ask one cache what it is, and then for all paths, some at once.
+async fn one(
+    client: Client,
+    cache: Address,
+    paths: Arc<[StorePath]>,
+    store_dir: String,
+) -> Result<Asked> {
+    let about = about(&client, &cache, &store_dir).await;
     let mut answers = Vec::new();
     if let About::Cache(_) = about {
-        for path in paths {
-            answers.push(answer(client, cache, path, store_dir).await);
+        for some in paths.chunks(AT_ONCE) {
+            let ask = |path: &StorePath| {
+                let (client, cache) = (client.clone(), cache.clone());
+                let (path, store_dir) = (path.clone(), store_dir.clone());
+                tokio::spawn(async move { answer(&client, &cache, &path, &store_dir).await })
+            };
+            let tasks: Vec<_> = some.iter().map(ask).collect();
+            for task in tasks {
+                answers.push(task.await.context("asking ended early")?);
+            }
         }
     }
-    Asked { about, answers }
+    Ok(Asked { about, answers })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::chain::why;
 use super::target::targets;
 use super::tree::tree;
 use crate::cli::{Which, store_dir};
+use crate::config::questions;
 
 /// Why a path is, or is not, fetched from a cache.
 #[derive(Args, Debug)]
@@ -35,6 +36,7 @@ impl Command {
     /// Do it.
     pub fn run(self) -> Result<()> {
         self.common.apply_color();
+        let named = self.which.named()?;
         let hardware = detect::run(&Root::live(), &detect::Options::default());
         let plan = profile::run(hardware, &profile::Options::default())?;
         let store_dir = store_dir(&plan);
@@ -43,7 +45,7 @@ impl Command {
         for path in self.paths.iter().chain(&self.which.path) {
             found.extend(targets(path, store_dir, nix)?);
         }
-        let questions = self.which.questions(&plan)?;
+        let questions = questions(&plan, &named)?;
         let client = self.which.client()?;
         let why = why(&found, &questions, nix, store_dir, &client)?;
         if self.json {

@@ -1,15 +1,18 @@
 //! One link of the chain: what one cache has to do with a path.
 
+use std::time::Duration;
+
 use detect::hardware::Nix;
 use profile::plan::Verdict;
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::memory::Memory;
 use crate::address::{Address, Place};
 use crate::client::{Client, Trouble};
 use crate::info::{self, CacheInfo, Priority};
-use crate::judge::{Judgement, judge};
+use crate::judge::{Judgement, judge, signers};
 use crate::key::{Keys, PublicKey};
 use crate::narinfo::{self, NarInfo};
 use crate::path::StorePath;
@@ -63,16 +66,35 @@ pub enum Answer {
     Not(Outcome, String),
 }
 
+/// A cache that is silent for so long is to blame for it; what was asked when less
+/// time was left is not.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What there is to say when a cache was not waited for; `None` where the trouble
+/// is its own.
+fn cut_short(client: &Client, asked: Instant, trouble: &Trouble) -> Option<String> {
+    let is_late = matches!(trouble, Trouble::Silent(_) | Trouble::Stalled(_))
+        && Instant::now() >= client.deadline()
+        && asked.elapsed() < PATIENCE;
+    is_late.then(|| format!("{trouble}, and then the time was up: --timeout gives more"))
+}
+
 /// Ask a cache what it is, by the rules of Nix.
 pub async fn about(client: &Client, cache: &Address, store_dir: &str) -> About {
     use Outcome::{Dead, Fatal, Malformed, OtherStore, Unknown};
     if let Place::Other(_) = cache.place() {
         return About::Not(Unknown, "only Nix itself can ask it".to_owned());
     }
+    let asked = Instant::now();
     let body = match client.get(cache, "nix-cache-info", info::LARGEST_BYTES).await {
         Ok(answer) => answer.body,
         Err(trouble @ Trouble::Private(_)) => return About::Not(Unknown, trouble.to_string()),
-        Err(trouble) => return About::Not(Dead, format!("nix-cache-info: {trouble}")),
+        Err(trouble) => {
+            return match cut_short(client, asked, &trouble) {
+                Some(why) => About::Not(Unknown, format!("nix-cache-info: {why}")),
+                None => About::Not(Dead, format!("nix-cache-info: {trouble}")),
+            };
+        }
     };
     if is_page(&body) {
         // Nix takes even that for a cache, and asks it first of all.
@@ -96,6 +118,7 @@ pub async fn about(client: &Client, cache: &Address, store_dir: &str) -> About {
 pub async fn answer(client: &Client, cache: &Address, path: &StorePath, store_dir: &str) -> Answer {
     use Outcome::{Failing, Malformed, Missing, Unknown};
     let file = format!("{}.narinfo", path.hash());
+    let asked = Instant::now();
     let body = match client.get(cache, &file, narinfo::LARGEST_BYTES).await {
         Ok(answer) => answer.body,
         Err(Trouble::Missing(status)) => {
@@ -103,7 +126,12 @@ pub async fn answer(client: &Client, cache: &Address, path: &StorePath, store_di
         }
         // Nix may have a login that is not ours to use.
         Err(trouble @ Trouble::Private(_)) => return Answer::Not(Unknown, trouble.to_string()),
-        Err(trouble) => return Answer::Not(Failing, format!("{file}: {trouble}")),
+        Err(trouble) => {
+            return match cut_short(client, asked, &trouble) {
+                Some(why) => Answer::Not(Unknown, format!("{file}: {why}")),
+                None => Answer::Not(Failing, format!("{file}: {trouble}")),
+            };
+        }
     };
     match NarInfo::parse(&body, store_dir) {
         Ok(info) if info.path != *path => {
@@ -272,6 +300,13 @@ fn trust_fix(judgement: &Judgement, info: &NarInfo, question: &Question, trust: 
     }
     let own = judge(info, &question.keys, &trust.store_dir).ok().and_then(|judged| judged.key);
     if let Some(key) = own {
+        let name = &key.name;
+        if trust.keys.iter().any(|other| other.name == *name) {
+            return format!(
+                "you named its key, but trusted-public-keys has another named {name}, and of two \
+                 by one name Nix uses the first: take that one out, and add {key} instead"
+            );
+        }
         return format!("you named its key: add {key} to extra-trusted-public-keys");
     }
     match judgement.verdict {
@@ -292,20 +327,10 @@ fn trust_fix(judgement: &Judgement, info: &NarInfo, question: &Question, trust: 
     .to_owned()
 }
 
-/// The names of those who are said to have signed, each once, for people to
-/// read.
-pub fn signers(info: &NarInfo) -> Vec<String> {
-    let plain = |name: &str| name.chars().filter(|c| !c.is_control()).take(120).collect();
-    let names = info.signatures.iter().map(|signature| plain(&signature.name));
-    let mut names: Vec<String> = names.take(16).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
 /// Whether the address itself says that all there is to be trusted.
 fn is_trusted_by_address(cache: &Address) -> bool {
-    super::chain::parameter(cache, "trusted").is_some_and(|value| value == "1" || value == "true")
+    let value = super::chain::parameter(cache, "trusted");
+    value.is_some_and(|value| ["1", "true", "yes"].contains(&value.as_str()))
 }
 
 /// A time, as people say it.

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use ed25519_dalek::{Signer, SigningKey};
 use profile::plan::Verdict;
 
-use super::{Answer, Conclusion, Outcome, Trust, conclude, duration};
+use super::{About, Answer, Conclusion, Outcome, Trust, about, answer, conclude, duration};
 use crate::address::Address;
 use crate::base64;
+use crate::client::Client;
 use crate::key::{Keys, PublicKey};
 use crate::narinfo::NarInfo;
 use crate::verify::Question;
@@ -98,11 +101,25 @@ fn a_key_that_the_user_named_may_be_named() {
 }
 
 #[test]
+fn a_key_that_another_by_its_name_hides() {
+    let own = key("a", 2);
+    let asked = question("https://a.example", std::slice::from_ref(&own), false);
+    let found = of(&[("a", 2)], &asked, &trust(&[key("a", 1)]));
+    assert_eq!(found.verdict, Some(Verdict::BadSignature));
+    let fix = fix(&found);
+    assert!(fix.ends_with(&format!("take that one out, and add {own} instead")), "{fix}");
+}
+
+#[test]
 fn settings_that_take_all() {
-    let asked = question("https://a.example/?trusted=1", &[], true);
-    let found = of(&[], &asked, &trust(&[]));
-    assert_eq!((found.outcome, found.verdict), (Outcome::Usable, Some(Verdict::Unsigned)));
-    assert!(found.why.contains("?trusted=1"), "{}", found.why);
+    for value in ["1", "true", "yes"] {
+        let asked = question(&format!("https://a.example/?trusted={value}"), &[], true);
+        let found = of(&[], &asked, &trust(&[]));
+        assert_eq!((found.outcome, found.verdict), (Outcome::Usable, Some(Verdict::Unsigned)));
+        assert!(found.why.contains("?trusted=1"), "{}", found.why);
+    }
+    let asked = question("https://a.example/?trusted=0", &[], true);
+    assert_eq!(of(&[], &asked, &trust(&[])).outcome, Outcome::Untrusted);
     let all = Trust { takes_all: true, ..trust(&[]) };
     let found = of(&[], &question("https://a.example", &[], true), &all);
     assert!(found.why.contains("require-sigs = false"), "{}", found.why);
@@ -115,6 +132,32 @@ fn a_signature_that_nix_refuses_with_an_error() {
     let asked = question("https://a.example", &[], true);
     let found = conclude(&Answer::Found(Box::new(info)), &asked, &trust(&[key("a", 1)]), &[]);
     assert_eq!((found.outcome, found.verdict), (Outcome::Malformed, None));
+}
+
+/// A listener that answers nothing, and what comes of asking it with so many
+/// seconds left.
+fn silent(seconds: u64) -> (About, Answer) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let cache = Address::parse(&url).expect("an address");
+    let path = info(&[]).path;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let client = Client::new(Duration::from_secs(seconds)).expect("a client");
+        tokio::join!(
+            about(&client, &cache, "/nix/store"),
+            answer(&client, &cache, &path, "/nix/store")
+        )
+    })
+}
+
+#[test]
+fn our_own_lack_of_time_is_nobodys_fault() {
+    let (about, answer) = silent(1);
+    let About::Not(Outcome::Unknown, why) = about else { panic!("{about:?}") };
+    assert!(why.ends_with("--timeout gives more"), "{why}");
+    let Answer::Not(Outcome::Unknown, why) = answer else { panic!("{answer:?}") };
+    assert!(why.ends_with("--timeout gives more"), "{why}");
 }
 
 #[test]
