@@ -28,9 +28,13 @@ let
   # rights, checks, hooks and the rest of the system are not among it.
   allowed = builtins.fromJSON (builtins.readFile ./allowed.json);
 
-  # Text that neither nix.conf, nor a unit, nor a shell reads as more than text.
+  # Text in which neither nix.conf nor a unit sees a second line, nor a shell a
+  # second command. It may still be an option or a path that does harm.
   isPlain = value: isString value && match "[][A-Za-z0-9 ._~:/?=%+@,*-]*" value != null;
   isValue = value: isBool value || isInt value || isPlain value || isList value && all isPlain value;
+
+  # What may be said of some names is less than that.
+  isMeant = import ./values.nix { buildDir = plan.settings.build-dir.value or null; };
 
   # A cache counts with the key that its answers were proven with, or not at
   # all; nothing but its priority may follow its address, since ?trusted=1 would
@@ -77,6 +81,8 @@ let
           [ "${what}.${name}: no plan may set this" ]
         else if !isValue setting.value then
           [ "${what}.${name}: its value is not plain" ]
+        else if !(isMeant.${name} or (_: true)) setting.value then
+          [ "${what}.${name}: no plan may give it this value" ]
         else if what == "settings" && !isTrue name setting.value then
           [ "${what}.${name}: no proof for a cache or key" ]
         else

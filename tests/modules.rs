@@ -252,6 +252,20 @@ fn a_plan_that_asks_for_more_is_refused_whole() {
     refused("/nixos", "boot.tmp.a..b", setting(true), "no plan may set this");
     refused("/nixos", "boot.tmp.\"a\"b", setting(true), "no plan may set this");
     refused("/settings", "cores", setting(json!({"_type": "override"})), "its value is not plain");
+    for (map, name, value) in [
+        ("/settings", "max-jobs", json!(0)),
+        ("/settings", "cores", json!("auto")),
+        ("/settings", "build-dir", json!("/home")),
+        ("/nixos", "nix.gc.options", json!("-d")),
+        ("/nixos", "nix.gc.options", json!("--delete-older-than 30d --delete-old")),
+        ("/nixos", "systemd.tmpfiles.rules", json!(["f+ /etc/cron.d/x 0644 root root - x"])),
+        ("/nixos", "systemd.tmpfiles.rules", json!(["d /nix-builds 0755 root root 7d"])),
+        ("/nixos", "fileSystems.\"/nix/var/nix/b\".device", json!("/dev/sda1")),
+        ("/nixos", "fileSystems.\"/nix/var/nix/b\".options", json!(["mode=1777"])),
+        ("/nixos", "systemd.services.nix-daemon.serviceConfig.OOMScoreAdjust", json!(-1000)),
+    ] {
+        refused(map, name, setting(value), "no plan may give it this value");
+    }
     for url in ["https://b.example", "https://cache.nixos.org?trusted=1", "http://cache.nixos.org"]
     {
         refused("/settings", "substituters", urls(url), "no proof for a cache or key");

@@ -39,12 +39,15 @@ fn write_beside(path: &Path, contents: &[u8], mode: Option<u32>) -> Result<()> {
     if path.file_name().is_none() {
         bail!("names no file");
     }
-    // `tempfile` opens with O_EXCL under a random name, which the process's
-    // umask then narrows; it removes the file again on any early return.
+    // `tempfile` opens with O_EXCL under a random name; it removes the file again
+    // on any early return. What replaces a file is nobody else's to read before it
+    // has that file's owner and mode: it may hold credentials. A new one has the
+    // mode that the process's umask leaves.
+    let narrow = if found.is_some() || mode.is_some() { 0o600 } else { 0o666 };
     let mut temporary = tempfile::Builder::new()
         .prefix(TEMPORARY.0)
         .suffix(TEMPORARY.1)
-        .permissions(Permissions::from_mode(0o666))
+        .permissions(Permissions::from_mode(narrow))
         .tempfile_in(folder)?;
     temporary.write_all(contents)?;
     if let Some(found) = &found {

@@ -111,7 +111,12 @@ impl ProfileCli {
             [] => None,
             names => Some(names.to_vec().try_into().map_err(wrong)?),
         };
+        let is_stdin = |path: &Path| path == Path::new("-");
         let costs = match &self.costs {
+            Some(path) if is_stdin(path) && self.input.as_deref().is_none_or(is_stdin) => {
+                let why = "--costs: stdin cannot be both documents: name a FILE for one of them";
+                bail!(Usage(why.to_owned()));
+            }
             Some(path) => Some(stage::read(Some(path))?),
             None => None,
         };
@@ -226,6 +231,8 @@ fn bytes(text: &str) -> std::result::Result<u64, &'static str> {
 mod tests {
     use clap::{CommandFactory, Parser};
 
+    use detect::report::Usage;
+
     use super::{NixConfWriteCli, ProfileCli, bytes};
 
     #[test]
@@ -241,6 +248,17 @@ mod tests {
         };
         assert!(parse(&["--explain", "--all"]) && parse(&["--explain"]));
         assert!(!parse(&["--all"]), "a document has no table");
+    }
+
+    #[test]
+    fn stdin_is_one_document() {
+        let refused = |arguments: &[&str]| {
+            let cli = ProfileCli::try_parse_from([&["profile"], arguments].concat());
+            let error = cli.expect("flags").options().expect_err("two documents");
+            assert!(error.is::<Usage>() && error.to_string().contains("a FILE"), "{error}");
+        };
+        refused(&["--costs", "-"]);
+        refused(&["--costs", "-", "-"]);
     }
 
     #[test]

@@ -107,6 +107,10 @@ pub(crate) fn policy() -> String {
 /// say.
 pub(crate) fn plan(costs: &Costs, hardware: &Hardware, budget: &mut Budget) -> Result<Note> {
     let graph = predict::graph(costs).context("costs")?;
+    if budget.guarded.is_some() {
+        let why = "jobs and cores for a guard, which learns what builds need by itself";
+        return Ok(Note::info("costs-not-used", why));
+    }
     let rule_stands =
         |why: String| Ok(Note::info("costs-not-used", format!("jobs and cores by a rule: {why}")));
     let builds = costs.packages.values().map(|cost| u64::from(cost.builds.get())).sum::<u64>();

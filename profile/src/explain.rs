@@ -9,6 +9,7 @@ use rustix::termios::tcgetwinsize;
 use crate::catalogue;
 use crate::left::{Left, Place, left};
 use crate::plan::{Plan, Profile, Setting, Target};
+use crate::refuse;
 use crate::text::wrap;
 
 /// Narrower than this, a reason goes below its setting instead of beside it.
@@ -118,7 +119,7 @@ fn rows(
 
 /// What a setting is without the plan.
 fn default(name: &str, target: &Target) -> String {
-    let entry = catalogue::find(name.strip_prefix("extra-").unwrap_or(name));
+    let entry = catalogue::find(refuse::base(name).unwrap_or(name));
     let preset = entry.and_then(|entry| entry.default(target.release()?));
     preset.map_or_else(|| "unknown".to_owned(), |preset| preset.to_string())
 }
@@ -126,6 +127,7 @@ fn default(name: &str, target: &Target) -> String {
 /// What a setting is on this machine: as its Nix says, or without one, what the
 /// planned Nix would take.
 fn now(name: &str, plan: &Plan) -> String {
+    let name = refuse::base(name).unwrap_or(name);
     let set = plan.hardware.nix.as_ref().and_then(|nix| nix.settings.get(name));
     set.map_or_else(|| default(name, &plan.profile.target), as_text)
 }
@@ -186,7 +188,7 @@ mod tests {
     use detect::hardware::Hardware;
 
     use super::{changes, explain, left_alone};
-    use crate::plan::Plan;
+    use crate::plan::{Plan, Setting, Value};
     use crate::{Options, run};
 
     fn plan() -> Plan {
@@ -242,6 +244,23 @@ max-jobs  3      1        one for every 8 GiB of memory and swap, which the
         let text = anstream::adapter::strip_str(&changes(&plan, 100)).to_string();
         assert!(text.contains("\ncores     2 → 5      16 GiB less"), "{text}");
         assert!(text.contains("\nmax-jobs  1 → 3      one for every"), "not set: the default");
+    }
+
+    #[test]
+    fn what_adds_starts_from_what_it_adds_to() {
+        let mut plan = plan();
+        let mut nix = detect::hardware::Nix::default();
+        nix.settings
+            .insert("substituters".to_owned(), serde_json::json!(["https://a", "file:///b"]));
+        nix.settings.insert("extra-platforms".to_owned(), serde_json::json!(["i686-linux"]));
+        plan.hardware.nix = Some(nix);
+        for name in ["extra-substituters", "extra-platforms"] {
+            let setting = Setting::new(Value::List(vec!["x".to_owned()]), "because");
+            plan.settings.insert(name.to_owned(), setting);
+        }
+        let text = anstream::adapter::strip_str(&changes(&plan, 100)).to_string();
+        assert!(text.contains("\nextra-substituters  https://a file:///b → x "), "{text}");
+        assert!(text.contains("\nextra-platforms     i686-linux → x "), "{text}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use detect::hardware::{ConfOwner, Note};
 use detect::release::Release;
 
 use crate::catalogue;
-use crate::plan::{Plan, Setting, Tier};
-use crate::{conf, evaluation, github, module, refuse, systemd, trust};
+use crate::plan::{Plan, Setting, Tier, Workload};
+use crate::{conf, evaluation, github, guarded, module, refuse, systemd, trust};
 
 /// One of them.
 pub(crate) type Named<'a> = (&'a str, &'a Setting);
@@ -71,12 +71,22 @@ fn header(plan: &Plan, release: Release, form: &str) -> String {
     )
 }
 
-/// The stages that the plan went through, as far as they left something in it.
+/// The stages that the plan went through, as far as they left something in it,
+/// with what `profile` was told of the machine's use.
 fn pipe(plan: &Plan) -> String {
+    let mut profile = "profile".to_owned();
+    if let Some(word) = plan.profile.workload.to_possible_value()
+        && plan.profile.workload != Workload::default()
+    {
+        profile.push_str(&format!(" --workload {}", word.get_name()));
+    }
+    if plan.profile.rule.policy == Some(guarded::policy()) {
+        profile.push_str(" --guarded");
+    }
     let decided = || plan.settings.values().chain(plan.nixos.values());
     let left = |stage: &&str| decided().any(|setting| setting.stage == *stage);
     let later = ["storage", "caches"].into_iter().filter(left);
-    ["detect", "profile"].into_iter().chain(later).collect::<Vec<_>>().join(" | ")
+    ["detect", &profile].into_iter().chain(later).collect::<Vec<_>>().join(" | ")
 }
 
 /// The settings that a form says, as it orders them: what adds to a setting

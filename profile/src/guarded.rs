@@ -13,6 +13,7 @@ use std::num::NonZeroU32;
 use detect::hardware::{Hardware, Note};
 
 use crate::budget::Budget;
+use crate::reason;
 use crate::sizing::{GIB, POLICY, Sizes, gib};
 
 /// The share of memory that builds are expected to stay below together; above
@@ -33,8 +34,8 @@ const CORE_BYTES: u64 = GIB * 3 / 2;
 
 /// What is assumed of a build of which nothing is known, besides its threads and
 /// for each of them, as the study of sizing has it.
-const BASE_BYTES: u64 = GIB * 3 / 10;
-const SLOT_BYTES: u64 = GIB * 4 / 10;
+pub(crate) const BASE_BYTES: u64 = GIB * 3 / 10;
+pub(crate) const SLOT_BYTES: u64 = GIB * 4 / 10;
 
 /// The peak of a build of which nothing is known.
 pub fn assumed_bytes(threads: u64) -> u64 {
@@ -58,17 +59,17 @@ pub(crate) fn policy() -> String {
 
 /// Size jobs and cores for a guard, where there can be one; and what to know.
 pub(crate) fn plan(hardware: &Hardware, budget: &mut Budget) -> Note {
+    let no_guard = |why: &str| {
+        Note::warning("guard-impossible", format!("jobs and cores as without a guard: {why}"))
+    };
     if let Some(why) = impossible(hardware) {
-        return Note::warning(
-            "guard-impossible",
-            format!("jobs and cores as without a guard: {why}"),
-        );
+        return no_guard(why);
     }
+    let Some((cpus, available)) = budget.whole_cpus().zip(budget.available_bytes()) else {
+        return no_guard(&format!("{} unknown", reason::missing(budget)));
+    };
     let users = hardware.nix.as_ref().and_then(|nix| nix.build_users);
-    budget.guarded = budget
-        .whole_cpus()
-        .zip(budget.available_bytes())
-        .map(|(cpus, available)| sizes(cpus, available, users));
+    budget.guarded = Some(sizes(cpus, available, users));
     Note::warning(
         "guard-needed",
         format!(
@@ -158,6 +159,20 @@ mod tests {
         assert_eq!(of(16, 64, Some(32)), (16, 16));
         assert_eq!(of(64, 256, Some(32)), (32, 64));
         assert_eq!(of(1, 1, Some(0)), (2, 1));
+    }
+
+    #[test]
+    fn an_unknown_machine_gets_no_guard() {
+        let options = Options { guarded: true, ..Options::default() };
+        let plan = run(Hardware::default(), &options).expect("a plan");
+        assert!(!plan.nixos.contains_key(SERVICE));
+        let said = plan.notes.iter().find(|note| note.id == "guard-impossible");
+        let text = &said.expect("a note").text;
+        assert!(
+            text.ends_with("the number of CPUs and the amount of memory are unknown"),
+            "{text}"
+        );
+        assert!(plan.notes.iter().all(|note| note.id != "guard-needed"));
     }
 
     #[test]

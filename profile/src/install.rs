@@ -9,8 +9,10 @@
 //! **Invariant:** at any instant, Nix reads either what was there before or what
 //! is there after, whatever kills us. Each file is replaced whole, and ours is
 //! there before the line that includes it, and until after that line is gone.
-//! Nothing is written that the machine's Nix does not take without a warning and
-//! read as planned. Only our own files are ever removed.
+//! `--apply` writes nothing that the machine's Nix does not take without a new
+//! warning and read as planned; `--rollback` asks no Nix, so that it also works
+//! where Nix no longer does. Only our own files are ever removed, and a nix.conf
+//! that was made for our line and holds nothing else.
 
 mod change;
 mod folder;
@@ -157,8 +159,8 @@ fn apply(folder: &Folder, plan: &Plan, ours: &[u8]) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// Put in place what was there before the last `--apply`, which a second time
-/// is nothing; what was done is the answer, for people.
+/// Put in place what was there before the last `--apply`, of which there is but
+/// one: a second time is an error. What was done is the answer, for people.
 fn rollback(folder: &Folder) -> Result<Vec<String>> {
     let nothing = || anyhow!("{}: nothing to roll back", folder.path().display());
     if !folder.path().exists() {
@@ -166,8 +168,19 @@ fn rollback(folder: &Folder) -> Result<Vec<String>> {
     }
     let _lock = folder.lock()?;
     let now = State::read(folder)?;
-    let previous = folder.read(PREVIOUS)?.ok_or_else(nothing)?;
     let file = folder.file(OURS);
+    let Some(previous) = folder.read(PREVIOUS)? else {
+        if now.ours.is_none() {
+            return Err(nothing());
+        }
+        let host = folder.file(folder.host);
+        let hint = format!(
+            "to take the plan out, delete the line of {} that includes {OURS}, then {}",
+            host.display(),
+            file.display()
+        );
+        return Err(nothing().context(Hint::new(&hint)));
+    };
     let mut told = Vec::new();
     if previous.is_empty() {
         let next = now.without();
@@ -181,7 +194,8 @@ fn rollback(folder: &Folder) -> Result<Vec<String>> {
         }
         folder.remove(OURS)?;
         folder.remove(PREVIOUS)?;
-        told.push(format!("{}: removed, with the line that included it", file.display()));
+        let line = if next.host() == now.host() { "" } else { ", with the line that included it" };
+        told.push(format!("{}: removed{line}", file.display()));
     } else {
         folder.rename(PREVIOUS, OURS)?;
         told.push(format!("{}: as before the last --apply", file.display()));

@@ -8,6 +8,7 @@ mod table;
 
 use crate::catalogue;
 use crate::plan::Plan;
+use crate::refuse;
 
 /// What says something to Nix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ fn options(plan: &Plan, rows: Options) -> Vec<Left> {
 }
 
 fn is_planned(plan: &Plan, name: &str) -> bool {
-    plan.settings.keys().any(|key| key == name || key.strip_prefix("extra-") == Some(name))
+    plan.settings.keys().any(|key| key == name || refuse::base(key) == Some(name))
 }
 
 fn default(plan: &Plan, name: &str) -> String {

@@ -70,11 +70,12 @@ pub fn run(hardware: Hardware, options: &Options) -> Result<Plan> {
     let mut notes = Vec::new();
     let (target, release) = target::target(&hardware, options.for_nix, &mut notes);
     let mut budget = budget::budget(&hardware, options.workload, options.reserve_memory);
-    if let Some(costs) = &options.costs {
-        notes.push(costs::plan(costs, &hardware, &mut budget)?);
-    }
+    // A guard needs no record of builds, and its sizes go before those by one.
     if options.guarded {
         notes.push(guarded::plan(&hardware, &mut budget));
+    }
+    if let Some(costs) = &options.costs {
+        notes.push(costs::plan(costs, &hardware, &mut budget)?);
     }
     let case =
         decide::Case { hardware: &hardware, workload: options.workload, budget: &budget, release };

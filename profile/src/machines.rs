@@ -103,7 +103,8 @@ pub fn read(arguments: &[PathBuf]) -> Result<Vec<Host>> {
         let bytes = argument.as_os_str().as_bytes();
         let end = bytes.iter().position(|byte| *byte == b'=');
         let end = end.ok_or_else(|| usage(&format!("{}: not HOST=PLAN", argument.display())))?;
-        let address = Address::parse(&String::from_utf8_lossy(&bytes[..end]))?;
+        let address = Address::parse(&String::from_utf8_lossy(&bytes[..end]));
+        let address = address.map_err(|error| usage(&error.to_string()))?;
         Ok((address, PathBuf::from(OsStr::from_bytes(&bytes[end + 1..]))))
     };
     let places: Vec<(Address, PathBuf)> = arguments.iter().map(split).collect::<Result<_>>()?;

@@ -15,6 +15,10 @@ const WIDTH: usize = 100;
 /// beside that would be dropped, while an addition is merged.
 const FILLED: [&str; 3] = ["substituters", "systemd.tmpfiles.rules", "trusted-public-keys"];
 
+/// An option of which `NixOS` has a default of its own, with which `mkDefault`
+/// would be in conflict; ours wins over it and over nothing else.
+const PRESET: &str = "nix.nrBuildUsers";
+
 /// The text of a module that sets these, and builds some packages for the CPU.
 pub(crate) fn render(
     header: &str,
@@ -46,7 +50,11 @@ pub(crate) fn render(
 fn binding(indent: usize, name: &str, Setting { value, why, .. }: &Setting) -> String {
     let mut output = String::new();
     comment(&mut output, indent, why);
-    let default = if FILLED.contains(&name) { "" } else { "lib.mkDefault " };
+    let default = match name {
+        PRESET => "lib.mkOverride 900 ",
+        name if FILLED.contains(&name) => "",
+        _ => "lib.mkDefault ",
+    };
     let margin = " ".repeat(indent);
     let line = format!("{margin}{name} = {default}{};\n", literal(value));
     // nixfmt gives each word of a list a line, unless there is but one and it

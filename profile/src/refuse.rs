@@ -8,6 +8,7 @@
 //! it looks like.
 
 mod bounds;
+pub mod build_dir;
 pub(crate) mod options;
 mod proof;
 
@@ -30,6 +31,9 @@ pub fn check(plan: &Plan) -> Result<Release> {
     for (name, setting) in &plan.settings {
         bounds::check("settings", name, setting)?;
         check_setting(name, setting, plan, release).with_context(|| format!("settings.{name}"))?;
+    }
+    if let Some(optimize) = &plan.optimize {
+        bounds::check_reason(&optimize.why).context("optimize")?;
     }
     options::check(plan)?;
     Ok(release)
@@ -68,7 +72,10 @@ fn check_setting(name: &str, setting: &Setting, plan: &Plan, release: Release) -
         ("trusted-public-keys", Value::List(keys)) => {
             keys.iter().try_for_each(|key| proof::check_key(key, &plan.caches))
         }
-        ("build-dir", Value::Text(path)) => check_build_dir(path),
+        ("build-dir" | "temp-dir", Value::Text(path)) => {
+            build_dir::check(path)?;
+            check_text(path)
+        }
         ("experimental-features", Value::List(features)) => {
             features.iter().try_for_each(|feature| {
                 if !catalogue::has_feature(release, feature) {
@@ -123,6 +130,7 @@ fn forbidden(name: &str) -> Option<&'static str> {
         | "filter-syscalls"
         | "require-drop-supplementary-groups"
         | "trusted-users" => "it decides who may do what",
+        "id-count" | "start-id" => "it decides as whom builds run",
         "access-tokens" | "netrc-file" => "it holds credentials",
         "accept-flake-config"
         | "allow-unsafe-native-code-during-evaluation"
@@ -237,33 +245,6 @@ fn check_text(text: &str) -> Result<()> {
         bail!("{text:?}: Nix does not keep spaces at its ends or in a row");
     }
     Ok(())
-}
-
-/// Folders that hold what is not ours, where root would make builds run and
-/// tmpfiles.d would delete what is old.
-const FOREIGN: [&str; 12] =
-    ["bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "sbin", "sys", "usr"];
-
-/// The one directory at the top that is for builds and nothing else, which
-/// `storage` plans where it is certain to be on the root's file system.
-const ON_ROOT: &str = "/nix-builds";
-
-/// Whether builds may run there.
-fn check_build_dir(path: &str) -> Result<()> {
-    if path == ON_ROOT {
-        return Ok(());
-    }
-    let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
-    let top = parts.next().unwrap_or_default();
-    let is_plain = path.split('/').skip(1).all(|part| !["", ".", ".."].contains(&part));
-    if !is_plain || parts.next().is_none() || FOREIGN.contains(&top) || is_store(path) {
-        bail!("refused: {path:?} is no directory of its own for builds");
-    }
-    check_text(path)
-}
-
-fn is_store(path: &str) -> bool {
-    path == "/nix/store" || path.starts_with("/nix/store/")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use crate::guarded;
 use crate::plan::{Plan, Value};
+use crate::refuse::build_dir::BUILD_DIRS;
 use crate::text::comment;
 
 /// Where the drop-in belongs.
@@ -81,10 +82,15 @@ fn build_dir(plan: &Plan) -> Option<String> {
         comment(&mut text, 0, "The build directory's name is unusual: make it by hand.");
         return Some(text);
     }
-    let what = "The build directory, in which what is older than a week is deleted:";
+    // Elsewhere, what is old may be another's.
+    let (what, age) = if BUILD_DIRS.contains(&path.as_str()) {
+        ("The build directory, in which what is older than a week is deleted:", "7d")
+    } else {
+        ("The build directory:", "-")
+    };
     comment(&mut text, 0, what);
     text.push_str(&format!(
-        "#   echo 'd {path} 0755 root root 7d' > /etc/tmpfiles.d/nixpace.conf\n\
+        "#   echo 'd {path} 0755 root root {age}' > /etc/tmpfiles.d/nixpace.conf\n\
          #   systemd-tmpfiles --create /etc/tmpfiles.d/nixpace.conf\n"
     ));
     Some(text)
@@ -135,7 +141,7 @@ fn mount(path: &str, options: &[String], why: &str) -> String {
 
 /// Whether a path means itself: to a shell, quotes and more would have a
 /// meaning, and to systemd % and spaces.
-pub(crate) fn is_plain(path: &str) -> bool {
+fn is_plain(path: &str) -> bool {
     path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
 }
 

@@ -7,6 +7,7 @@ use detect::hardware::Hardware;
 
 use super::{Cost, Costs};
 use crate::budget::Budget;
+use crate::guarded::{BASE_BYTES, SLOT_BYTES};
 use crate::simulate::graph::{Derivation, Graph, Phase};
 use crate::simulate::machine::Machine;
 use crate::sizing::gib;
@@ -16,11 +17,6 @@ const MOST_PACKAGES: usize = 10_000;
 
 /// Longest name of a package: store paths have no longer ones.
 const LONGEST_NAME: usize = 211;
-
-/// Memory of a build besides its threads', and of each thread, where it was not
-/// measured.
-const BASE_GIB: f64 = 0.3;
-const SLOT_GIB: f64 = 0.4;
 
 /// What a peak may be above the one recorded.
 const HEADROOM: f64 = 1.25;
@@ -100,10 +96,10 @@ fn memory(cost: &Cost, width: f64) -> (f64, f64) {
     let peak = cost.peak_memory_bytes.map(|bytes| gib(bytes) * HEADROOM);
     let base = cost.base_memory_bytes.map(gib);
     let slot = cost.slot_memory_bytes.map(gib);
-    let base_or = base.unwrap_or(BASE_GIB);
+    let base_or = base.unwrap_or(gib(BASE_BYTES));
     let slot = slot.unwrap_or_else(|| {
         // Without a fit, all that was seen may have been its threads'.
-        peak.map_or(SLOT_GIB, |peak| (peak - base_or).max(0.0) / width)
+        peak.map_or(gib(SLOT_BYTES), |peak| (peak - base_or).max(0.0) / width)
     });
     let missing = peak.map_or(0.0, |peak| peak - (base_or + slot * width));
     (slot, base_or + missing.max(0.0))

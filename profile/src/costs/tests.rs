@@ -95,6 +95,23 @@ fn a_thin_record_or_a_small_gain_leaves_the_rule() {
 }
 
 #[test]
+fn a_guard_goes_before_a_record() {
+    let options = |costs, guarded| Options { costs, guarded, ..Options::default() };
+    let record = || Some(alike(100, SERIAL));
+    let mut linux = machine();
+    linux.system = Some("x86_64-linux".to_owned());
+    let both = run(linux.clone(), &options(record(), true)).expect("a plan");
+    let guarded = run(linux, &options(None, true)).expect("a plan");
+    assert_eq!(decided(&both), decided(&guarded));
+    assert!(note(&both, "costs-not-used").contains("for a guard"));
+    // Where there is no guard, the record decides.
+    let mut mac = machine();
+    mac.system = Some("aarch64-darwin".to_owned());
+    let plan = run(mac, &options(record(), true)).expect("a plan");
+    assert!(note(&plan, "costs-used").contains("recorded builds"));
+}
+
+#[test]
 fn needs_hold_builds_back() {
     let mut chain = String::new();
     for number in 0..30 {

@@ -4,7 +4,7 @@ use detect::hardware::{ConfOwner, Hardware, Nix};
 use detect::release::Release;
 
 use super::{Form, notes, render, settings};
-use crate::plan::{Plan, Setting, Value};
+use crate::plan::{Plan, Setting, Value, Workload};
 use crate::{Options, run};
 
 const FORMS: [Form; 6] =
@@ -69,6 +69,23 @@ fn what_only_linux_knows_is_left_out_on_macs() {
     assert!(!text.contains("daemonCPUSchedPolicy"), "nix-darwin has no such option: {text}");
     let text = render(&plan, Form::Nixos).expect("fine");
     assert!(text.contains("nix.daemonCPUSchedPolicy = lib.mkDefault \"batch\";"), "{text}");
+}
+
+#[test]
+fn the_header_says_what_profile_was_told() {
+    let mut hardware = Hardware { system: Some("x86_64-linux".to_owned()), ..Hardware::default() };
+    hardware.cpu.allowed = 8.try_into().ok();
+    hardware.memory.usable_bytes = (16_u64 << 30).try_into().ok();
+    let said = |workload, guarded| {
+        let options = Options { workload, guarded, ..Options::default() };
+        let plan = run(hardware.clone(), &options).expect("a plan");
+        let text = render(&plan, Form::NixConf).expect("fine");
+        text.lines().map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join(" ")
+    };
+    let plain = said(Workload::General, false);
+    assert!(plain.contains("run `detect | profile | nix-conf-write` again"), "{plain}");
+    let both = said(Workload::Builder, true);
+    assert!(both.contains("`detect | profile --workload builder --guarded | nix-"), "{both}");
 }
 
 #[test]

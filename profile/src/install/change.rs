@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use similar::TextDiff;
 
 use crate::catalogue;
+use crate::refuse;
 
 /// Settings that every client sends with each build, from the file as it is
 /// then (`src/libstore/remote-store.cc`, `setOptions`). A daemon reads the others
@@ -22,10 +23,17 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// Whether it decides what a setting is, by its own name or an old one.
-    pub(super) fn sets(&self, name: &str) -> bool {
-        let alias = || catalogue::find_alias(&self.name);
-        self.name == name || alias().is_some_and(|entry| entry.name == name)
+    /// Whether it undoes what another of this name said before it: it sets the
+    /// same, by its own name or an old one, or adds to it. What `extra-NAME` has
+    /// added is lost where NAME is set anew, but not where more is added.
+    pub(super) fn overrides(&self, name: &str) -> bool {
+        let is = |said: &str, name: &str| {
+            said == name || catalogue::find_alias(said).is_some_and(|entry| entry.name == name)
+        };
+        match refuse::base(name) {
+            Some(own) => is(&self.name, own),
+            None => is(refuse::base(&self.name).unwrap_or(&self.name), name),
+        }
     }
 }
 
@@ -91,7 +99,7 @@ fn colored(line: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{diff, restart};
+    use super::{diff, restart, settings};
 
     #[test]
     fn only_what_a_daemon_keeps_needs_a_restart() {
@@ -101,6 +109,20 @@ mod tests {
         let told = told.expect("a restart");
         assert!(told.contains("connect-timeout, min-free after: "), "{told}");
         assert!(restart(old, b"").is_some_and(|told| told.contains("min-free")));
+    }
+
+    #[test]
+    fn what_is_set_anew_loses_what_was_added() {
+        let overrides = |text: &str, name: &str| {
+            let (_, found) = settings(text.as_bytes()).next().expect("a setting");
+            found.overrides(name)
+        };
+        assert!(overrides("substituters = https://a", "extra-substituters"));
+        assert!(overrides("binary-caches = https://a", "extra-substituters"));
+        assert!(!overrides("extra-substituters = https://a", "extra-substituters"));
+        assert!(overrides("extra-substituters = https://a", "substituters"));
+        assert!(overrides("extra-platforms = i686-linux", "extra-platforms"));
+        assert!(overrides("build-cores = 2", "cores") && !overrides("cores = 2", "max-jobs"));
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Folder {
     /// A file's text, if it is there.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.file(name);
-        read(&path).with_context(|| path.display().to_string())
+        read(&path).map_err(with_hint).with_context(|| path.display().to_string())
     }
 
     /// Replace a file that is the user's, whole and with its mode and owner.
@@ -184,11 +184,15 @@ fn trusted(folder: &Path) -> Result<()> {
     for place in folder.ancestors().chain(real.ancestors()) {
         let Ok(found) = fs::symlink_metadata(place) else { continue };
         if found.uid() != 0 {
-            bail!("{}: not root's, so its owner could change what is written", place.display());
+            let name = place.display();
+            let why = anyhow!("{name}: not root's, so its owner could change what is written");
+            return Err(why.context(Hint::new(&format!("sudo chown root {name}"))));
         }
         let sticky = found.mode() & 0o1000 != 0 && place != folder && place != real;
         if found.is_dir() && found.mode() & 0o022 != 0 && !sticky {
-            bail!("{}: others than root may write to it", place.display());
+            let name = place.display();
+            let why = anyhow!("{name}: others than root may write to it");
+            return Err(why.context(Hint::new(&format!("sudo chmod go-w {name}"))));
         }
     }
     Ok(())

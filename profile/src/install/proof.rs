@@ -82,7 +82,10 @@ impl<'a> Prover<'a> {
         if !whole.warnings.is_empty() {
             let had = self.ask("before", before)?.take(self)?.warnings;
             if let Some(warning) = whole.warnings.difference(&had).next() {
-                bail!("{}: {warning}", self.program.display());
+                let hint = "the plan alone draws no warning, only together with what is there; \
+                            nothing was written";
+                let why = anyhow!("{}: {warning}", self.program.display());
+                return Err(why.context(Hint::new(hint)));
             }
         }
         let differs = |(name, setting): (&String, &Setting)| {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
+use detect::report::Hint;
 
 use super::folder::Folder;
 use super::include::{self, Include, OURS};
@@ -36,12 +37,11 @@ impl State {
         if let Some((name, text)) = &self.main
             && lines(text.as_deref(), folder.path(), self.host.0).next().is_none()
         {
-            let path = folder.file(name);
-            bail!(
-                "{}: does not include {}, as Determinate Nix has it",
-                path.display(),
-                self.host.0
-            );
+            let (path, host) = (folder.file(name), self.host.0);
+            let why =
+                anyhow!("{}: does not include {host}, as Determinate Nix has it", path.display());
+            let hint = format!("put the line !include {host} at its end");
+            return Err(why.context(Hint::new(&hint)));
         }
         let mut next = Self { ours: Some(ours.to_owned()), ..self.clone() };
         if self.included(folder).next().is_none() {
@@ -96,11 +96,12 @@ impl State {
         confs.chain(self.ours.iter().map(|text| (OURS, text.as_slice()))).collect()
     }
 
-    /// The last line that sets a setting after our file is included.
+    /// The last line after our file is included that undoes what it says of a
+    /// setting.
     pub(super) fn overrider(&self, folder: &Folder, name: &str) -> Option<String> {
         let ((file, text), include) = self.included(folder).last()?;
         let (line, _) = change::settings(text.as_deref()?)
-            .filter(|(line, setting)| *line > include.line && setting.sets(name))
+            .filter(|(line, setting)| *line > include.line && setting.overrides(name))
             .last()?;
         Some(format!("{} line {line}", folder.file(file).display()))
     }

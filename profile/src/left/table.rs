@@ -10,13 +10,18 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ),
     (
         "auto-allocate-uids",
-        "experimental, and Nix ignores it with a warning until that is turned on; build users do",
+        "experimental, and Nix ignores it with a warning until that is on; build users suffice",
     ),
     (
         "auto-optimise-store",
-        "decided by `storage`, which leaves it off: a timer hashes new files when no build waits",
+        "planned by `storage`, as off, on macOS and on slow disks: a timer hashes new files when \
+         no build waits; on flash the price is small",
     ),
-    ("build-dir", "decided by `storage`"),
+    (
+        "build-dir",
+        "planned by `storage` on Linux, where the default is slow or has little room and another \
+         place is better",
+    ),
     (
         "build-poll-interval",
         "how often Nix looks for a free build user: 5 s are nothing to a build",
@@ -30,7 +35,7 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
         "builders-use-substitutes",
         "only where remote builders are known to be there: without them it does nothing",
     ),
-    ("commit-lock-file-summary", "a message, no matter of speed"),
+    ("commit-lock-file-summary", "a message, not a matter of speed"),
     ("commit-lockfile-summary", "the name of commit-lock-file-summary before Nix 2.23"),
     ("compress-build-log", "already on: logs are text, and take a fraction of the space then"),
     (
@@ -47,33 +52,40 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
         "planned from Nix 2.24 to 2.32 where memory is plentiful; since 2.33 raising it is advised \
          against",
     ),
-    ("download-speed", "a limit, and there is none"),
-    ("enable-core-dumps", "for whoever debugs a builder, and no matter of speed"),
+    ("download-speed", "a limit, and the default is none"),
+    ("enable-core-dumps", "for whoever debugs a builder, and not a matter of speed"),
     ("enforce-determinism", "gone in Nix 2.13"),
     ("eval-cache", "already on: an evaluation that was done before costs nothing"),
     ("eval-cores", "a preview: evaluators in parallel take memory that the plan gives to builds"),
     (
         "experimental-features",
-        "which commands you have is no matter of speed, and to set it drops what you turned on",
+        "which commands you have is not a matter of speed, and to set it drops what you turned on",
     ),
     ("extra-local-jobs", "Lix's own, and what it would gain is not measured"),
     (
         "extra-platforms",
-        "the levels of x86-64 are in it already; others need an emulator, which is no speed",
+        "the levels of x86-64 are in it already; others need an emulator, which is slow",
     ),
-    ("fallback", "decided by `caches`"),
+    (
+        "fallback",
+        "a failing cache then costs a build of everything, which is yours to say; Nix 2.8 aborts \
+         with it",
+    ),
     ("filetransfer-retry-attempts", "the name of download-attempts since Nix 2.35"),
     ("filetransfer-retry-delay", "the pauses between attempts are right for public caches"),
     (
         "filetransfer-retry-delay-rate-limited",
         "whoever says that we ask too often should be asked less often",
     ),
-    ("filetransfer-retry-jitter", "comes turned on: many machines do not all come back at once"),
+    ("filetransfer-retry-jitter", "already on: many machines do not all come back at once"),
     ("filetransfer-retry-max-delay", "the pauses between attempts are right for public caches"),
-    ("fsync-metadata", "decided by `storage`, which never turns it off"),
-    ("fsync-store-paths", "decided by `storage`"),
+    ("fsync-metadata", "already on, and never turned off: the store has to outlast a power cut"),
+    (
+        "fsync-store-paths",
+        "makes a power cut harmless, and each path slower: whether to is yours to say",
+    ),
     ("gc-check-reachability", "gone in Nix 2.4"),
-    ("gc-reserved-space", "decided by `storage`"),
+    ("gc-reserved-space", "8 MiB suffice: they let garbage be collected when the disk is full"),
     (
         "http-connections",
         "planned until Nix 2.34 for several caches behind a fast link; otherwise 25 suffice, since \
@@ -96,24 +108,31 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ),
     ("lazy-locks", "Determinate's, and about evaluation, not builds"),
     ("lazy-trees", "Determinate's, and about evaluation, not builds"),
-    ("lint-short-path-literals", "a lint, no matter of speed"),
+    ("lint-short-path-literals", "a lint, not a matter of speed"),
     ("log-lines", "planned before Nix 2.20; since then 25 are the default"),
-    ("max-build-log-size", "a limit would end builds that only say much"),
+    ("max-build-log-size", "a limit would end builds that merely print much"),
     ("max-call-depth", "ends evaluations that never end; lifting it makes none faster"),
     ("max-connect-timeout", "where Lix ends, having begun with initial-connect-timeout"),
-    ("max-free", "decided by `storage`"),
+    ("max-free", "planned by `storage`, with min-free"),
     ("max-jobs", "planned with cores wherever CPUs and memory are known"),
-    ("max-silent-time", "only in CI: elsewhere who waits can see, and end it"),
+    ("max-silent-time", "only in CI: elsewhere whoever waits can see it, and end it"),
     (
         "max-substitution-jobs",
         "16 fill the usual link; the original design's 4 and 8 only made downloads slower",
     ),
-    ("min-free", "decided by `storage`"),
-    ("min-free-check-interval", "decided by `storage`"),
+    (
+        "min-free",
+        "planned by `storage` where the store's file system is known, is this machine's own and is \
+         not small",
+    ),
+    ("min-free-check-interval", "to look every 5 s costs nothing"),
     ("nar-buffer-size", "what is larger goes through the disk, as it does in the end anyway"),
-    ("narinfo-cache-meta-ttl", "decided by `caches`"),
-    ("narinfo-cache-negative-ttl", "decided by `caches`"),
-    ("narinfo-cache-positive-ttl", "decided by `caches`"),
+    ("narinfo-cache-meta-ttl", "the default suits public caches"),
+    (
+        "narinfo-cache-negative-ttl",
+        "the default suits public caches; `caches why` says what is remembered as missing",
+    ),
+    ("narinfo-cache-positive-ttl", "the default suits public caches"),
     ("parallel-builds", "no Nix ever knew it: what runs in parallel is max-jobs × cores"),
     ("parallel-store-jobs", "of a change that no Nix was released with"),
     ("pasta-path", "where Lix finds a program is for its package to say"),
@@ -129,26 +148,35 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("repeat", "gone in Nix 2.13; builds everything more than once"),
     ("require-drop-supplementary-groups", "who may do what is not ours to decide"),
     ("sandbox", "isolation is not ours to weaken, and costs little"),
-    ("sandbox-dev-shm-size", "decided by `storage`"),
+    (
+        "sandbox-dev-shm-size",
+        "a limit that builds seldom reach, and the sandbox is not ours to change",
+    ),
     ("sandbox-fallback", "isolation is not ours to weaken"),
-    ("stalled-download-timeout", "decided by `caches`"),
+    (
+        "stalled-download-timeout",
+        "5 min outlast a cache that is slow to begin; sooner, downloads would fail that go on",
+    ),
     ("start-id", "belongs to auto-allocate-uids"),
     ("substitute", "already on; the original design set it, to the same"),
-    ("substituters", "decided by `caches`"),
+    ("substituters", "planned by `caches`, which adds what it has proven to those you have"),
     (
         "sync-before-registering",
         "flushes every file system after each build, at an extreme price; fsync-store-paths does \
          what it was for",
     ),
     ("system-features", "Nix finds out kvm and the like itself, and to set it drops them"),
-    ("tarball-ttl", "how old a channel may be is yours to say, and no matter of builds"),
-    ("temp-dir", "decided by `storage`, like build-dir"),
+    ("tarball-ttl", "how old a channel may be is yours to say, and not a matter of builds"),
+    ("temp-dir", "Lix's own, for files of Lix itself; where builds run, build-dir says"),
     ("timeout", "only in CI: elsewhere a large build may take as long as it takes"),
-    ("trusted-public-keys", "decided by `caches`: any key listed may sign any path"),
-    ("trusted-substituters", "decided by `caches`"),
+    (
+        "trusted-public-keys",
+        "planned by `caches`, which adds only what it has proven: any key listed may sign any path",
+    ),
+    ("trusted-substituters", "which caches others may turn on is yours to say"),
     (
         "trusted-users",
-        "never: it is as good as to make them root, and serving builds does not need it",
+        "never: it is as good as making them root, and serving builds does not need it",
     ),
     ("use-cgroups", "builds fail unless an experimental feature is on, and it sets no limits"),
     ("use-sqlite-wal", "already on where it works"),
@@ -161,9 +189,14 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
 
 /// Options of `NixOS`, with what they are there by default.
 pub(super) const NIXOS: Options = &[
-    ("boot.tmp.cleanOnBoot", "false", "decided by `storage`"),
-    ("boot.tmp.tmpfsSize", "50%", "decided by `storage`"),
-    ("boot.tmp.useTmpfs", "false", "decided by `storage`; since Nix 2.30 no build runs in /tmp"),
+    ("boot.tmp.cleanOnBoot", "false", "what is in /tmp is not ours to delete"),
+    ("boot.tmp.tmpfsSize", "50%", "goes with boot.tmp.useTmpfs"),
+    (
+        "boot.tmp.useTmpfs",
+        "false",
+        "planned by `storage` where builds run in /tmp, their disk is slow and memory is \
+         plentiful; since Nix 2.30 none runs there",
+    ),
     (
         "environment.variables.NIX_CFLAGS_COMPILE",
         "unset",
@@ -230,7 +263,7 @@ pub(super) const NIXOS: Options = &[
     (
         "systemd.services.nix-daemon.environment.TMPDIR",
         "unset",
-        "moves no build since Nix 2.30; `storage` decides build-dir",
+        "moves no build since Nix 2.30; build-dir does, which `storage` plans",
     ),
     (
         "systemd.services.nix-daemon.serviceConfig.CPUWeight",
@@ -241,7 +274,7 @@ pub(super) const NIXOS: Options = &[
         "systemd.services.nix-daemon.serviceConfig.MemoryHigh",
         "infinity",
         "only from 16 GB on, where nobody is known to work and swap on disk is a third of memory: \
-         without, builds at the limit stand still instead of ending",
+         without it, builds at the limit stand still instead of ending",
     ),
     (
         "systemd.services.nix-daemon.serviceConfig.MemoryMax",
@@ -256,8 +289,8 @@ pub(super) const NIXOS: Options = &[
     (
         "systemd.tmpfiles.rules",
         "[ ]",
-        "`storage` decides build-dir; the original design's 1d deletes the files of builds that \
-         run for longer",
+        "`storage` plans it with build-dir; the original design's 1d deletes the files of builds \
+         that run for longer",
     ),
     ("zramSwap.enable", "false", "there is enough swap, or it is not this machine's to add"),
     ("zramSwap.memoryPercent", "50", "goes with zramSwap.enable"),
@@ -294,9 +327,5 @@ pub(super) const DARWIN: Options = &[
          in linked programs (cardano-scaling/hydra 2626)",
     ),
     ("nix.optimise.interval", "Sunday 04:15", "goes with nix.optimise.automatic"),
-    (
-        "services.nix-daemon.tempDir",
-        "unset",
-        "moves no build since Nix 2.30; `storage` decides build-dir",
-    ),
+    ("services.nix-daemon.tempDir", "unset", "moves no build since Nix 2.30; build-dir does"),
 ];

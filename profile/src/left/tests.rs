@@ -129,12 +129,14 @@ fn sorted_without_a_name_twice_and_with_names_that_exist() {
 
 #[test]
 fn what_other_stages_decide_is_theirs_alone() {
-    let others = |why: &str| {
-        ["decided by `storage`", "decided by `caches`"].iter().any(|by| why.starts_with(by))
+    let by = |stage: &str| {
+        let rows = table::SETTINGS.iter().filter(|(_, why)| why.starts_with(stage));
+        rows.map(|(name, _)| *name).collect::<Vec<_>>()
     };
-    let theirs: Vec<&str> =
-        table::SETTINGS.iter().filter(|(_, why)| others(why)).map(|(name, _)| *name).collect();
-    assert!(theirs.contains(&"build-dir") && theirs.contains(&"fallback"));
+    let (storage, caches) = (by("planned by `storage`"), by("planned by `caches`"));
+    assert_eq!(storage, ["auto-optimise-store", "build-dir", "max-free", "min-free"]);
+    assert_eq!(caches, ["substituters", "trusted-public-keys"]);
+    let theirs = [storage, caches].concat();
     for plan in plans() {
         for name in &theirs {
             assert!(!plan.settings.contains_key(*name), "{name}");

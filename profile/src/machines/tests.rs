@@ -150,7 +150,8 @@ fn arguments_are_hosts_with_plans() {
     assert_eq!(error(&["plan.json"]), usage("plan.json: not HOST=PLAN"));
     assert_eq!(error(&["a=-", "b=-"]), usage("stdin can be the plan of one host only"));
     assert!(error(&["a=no=such=file"]).1.starts_with("no=such=file"));
-    assert!(!error(&["a b=plan.json"]).0);
+    let (is_usage, why) = error(&["a b=plan.json"]);
+    assert!(is_usage && why.contains("not [user@]host"), "{why}");
 }
 
 #[test]

@@ -14,6 +14,14 @@ fn words(words: &[&str]) -> Value {
 }
 
 #[test]
+fn the_default_of_nixos_itself_gives_way() {
+    let users = Setting::new(Value::Integer(64), "Because of the machine.");
+    let text = render("A header.", &[], &[("nix.nrBuildUsers", &users)], None);
+    assert!(text.contains("\n  nix.nrBuildUsers = lib.mkOverride 900 64;\n"), "{text}");
+    assert_eq!(nixfmt_rs::format(&text).expect("parses"), text);
+}
+
+#[test]
 fn a_module_says_what_and_why() {
     let cores = Setting::new(Value::Integer(4), "Because of the machine.");
     let keys = Setting::new(words(&["a-1:AAAA"]), "It is proven.");

@@ -20,10 +20,7 @@ const WORDS: usize = 256;
 pub(super) fn check(part: &str, name: &str, setting: &Setting) -> Result<()> {
     at_most(NAME, name).with_context(|| format!("{part}: a name"))?;
     let judge = || {
-        at_most(TEXT, &setting.why).context("its reason")?;
-        if !setting.why.chars().all(is_visible) {
-            bail!("its reason has a control character");
-        }
+        check_reason(&setting.why)?;
         match &setting.value {
             Value::Text(text) => at_most(TEXT, text),
             Value::List(words) if words.len() > WORDS => {
@@ -34,6 +31,15 @@ pub(super) fn check(part: &str, name: &str, setting: &Setting) -> Result<()> {
         }
     };
     judge().with_context(|| format!("{part}.{name}"))
+}
+
+/// Check that a reason can stand in a comment.
+pub(super) fn check_reason(why: &str) -> Result<()> {
+    at_most(TEXT, why).context("its reason")?;
+    if !why.chars().all(is_visible) {
+        bail!("its reason has a control character");
+    }
+    Ok(())
 }
 
 /// Check a text that an error may quote.

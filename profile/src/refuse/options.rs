@@ -7,8 +7,8 @@
 use anyhow::{Context, Result, bail};
 
 use super::bounds;
+use super::build_dir::BUILD_DIRS;
 use crate::plan::{Plan, Setting, Value};
-use crate::systemd::is_plain;
 
 /// What values an option takes.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ enum Takes {
     GcOptions,
     /// Options of a tmpfs.
     Mount,
-    /// Entries of tmpfiles.d that make the build directory.
+    /// Entries of tmpfiles.d that make the build directory, if `storage` plans it.
     Tmpfiles,
 }
 
@@ -132,7 +132,7 @@ fn check_value(takes: Takes, value: &Value, plan: &Plan) -> Result<()> {
         Mount => matches!(value, Value::List(words) if words.iter().all(|word| is_mount(word))),
         Tmpfiles => match (value, plan.settings.get("build-dir")) {
             (Value::List(rules), Some(Setting { value: Value::Text(path), .. }))
-                if is_plain(path) =>
+                if BUILD_DIRS.contains(&path.as_str()) =>
             {
                 rules.iter().all(|rule| is_tmpfiles(rule, path))
             }
@@ -195,7 +195,9 @@ fn is_tmpfiles(rule: &str, build_dir: &str) -> bool {
     let Some(age) = rule.strip_prefix(&format!("d {build_dir} 0755 root root ")) else {
         return false;
     };
-    age == "-" || age.strip_suffix('d').is_some_and(is_number)
+    // At an age of 0, what a build still needs would be deleted.
+    age == "-"
+        || age.strip_suffix('d').is_some_and(|days| is_number(days) && !days.starts_with('0'))
 }
 
 #[cfg(test)]

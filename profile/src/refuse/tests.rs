@@ -4,6 +4,7 @@ use detect::hardware::{Hardware, Implementation};
 
 use super::check;
 use crate::catalogue::CACHE_KEY;
+use crate::overlay::{Arch, Optimize};
 use crate::plan::{Cache, Plan, Setting, Target, Value, Verdict};
 use crate::{Options, run};
 
@@ -69,6 +70,8 @@ fn what_gives_rights_or_drops_checks() {
         ("fsync-metadata", Value::Bool(false)),
         ("fsync-store-paths", Value::Bool(false)),
         ("build-users-group", text("users")),
+        ("start-id", Value::Integer(0)),
+        ("id-count", Value::Integer(1 << 31)),
         ("secret-key-files", words(&["/etc/key"])),
         ("netrc-file", text("/tmp/netrc")),
         ("access-tokens", words(&["github.com=x"])),
@@ -329,33 +332,29 @@ fn a_reason_that_reads_as_something_else() {
         set(&mut plan, "max-jobs", Value::Integer(2));
         plan.settings.get_mut("max-jobs").expect("there").why = why.to_owned();
         assert!(outcome(&plan).contains("a control character"), "{why:?}");
+        assert_eq!(of_packages(why), "optimize: its reason has a control character");
     }
+    assert!(of_packages(&"x".repeat(4097)).contains("4097 bytes are more than 4096"));
+    assert_eq!(of_packages("because"), "");
+}
+
+/// The error for the reason to build packages for this CPU.
+fn of_packages(why: &str) -> String {
+    let packages = vec!["hello".to_owned()].try_into().expect("a name");
+    let optimize = Optimize { arch: Arch::V3, packages, why: why.to_owned() };
+    outcome(&Plan { optimize: Some(optimize), ..empty() })
 }
 
 #[test]
 fn builds_have_a_directory_of_their_own() {
-    let fine = ["/nix-builds", "/var/builds", "/nix/var/nix/builds", "/mnt/fast/nix", "/tmp/b"];
-    for path in fine {
-        assert_eq!(judge("build-dir", text(path)), "", "{path}");
-    }
-    for path in [
-        "/",
-        "/var",
-        "/tmp",
-        "/builds",
-        "/nix-builds/",
-        "/etc/nix",
-        "/home/alice",
-        "/root/x",
-        "/usr/lib",
-        "/nix/store",
-        "/nix/store/x",
-        "/var/../etc",
-        "/var//builds",
-        "/var/builds/",
-        "/./builds",
-        "//etc/x",
-    ] {
-        refused("build-dir", text(path), "is no directory of its own for builds");
-    }
+    assert_eq!(judge("build-dir", text("/var/builds")), "");
+    refused("build-dir", text("/var/lib"), "is no directory of its own for builds");
+    assert!(judge("build-dir", text("/var/a # b")).contains("comment"));
+    let mut plan = empty();
+    plan.profile.target.implementation = Implementation::Lix;
+    aim(&mut plan, "2.93.0");
+    set(&mut plan, "temp-dir", text("/var/builds"));
+    assert_eq!(outcome(&plan), "");
+    set(&mut plan, "temp-dir", text("/var/lib"));
+    assert!(outcome(&plan).starts_with("settings.temp-dir: refused"), "{}", outcome(&plan));
 }

@@ -57,11 +57,14 @@ fn options_have_the_names_of_the_unit() {
 fn the_build_directory_comes_with_its_command() {
     let mut plan = plan(&[]);
     assert!(!drop_in(&plan).contains("tmpfiles"));
-    plan.settings.insert("build-dir".to_owned(), Setting::new(text("/var/builds"), "because"));
-    let said = drop_in(&plan);
-    let command = "#   echo 'd /var/builds 0755 root root 7d' > /etc/tmpfiles.d/nixpace.conf\n";
-    assert!(said.contains(command), "{said}");
-    assert_eq!(lines(&said), ["[Service]"]);
+    for (path, age) in [("/nix-builds", "7d"), ("/var/builds", "-")] {
+        plan.settings.insert("build-dir".to_owned(), Setting::new(text(path), "because"));
+        let said = drop_in(&plan);
+        let command =
+            format!("#   echo 'd {path} 0755 root root {age}' > /etc/tmpfiles.d/nixpace.conf\n");
+        assert!(said.contains(&command), "{said}");
+        assert_eq!(lines(&said), ["[Service]"]);
+    }
 
     for evil in ["/var/x'; reboot; '", "/var/%h", "/var/$HOME", "/var/a b"] {
         plan.settings.insert("build-dir".to_owned(), Setting::new(text(evil), "because"));

@@ -2,6 +2,7 @@
 
 use detect::hardware::Hardware;
 
+use super::super::build_dir::BUILD_DIRS;
 use super::super::check;
 use super::{DARWIN, NIXOS, check_option};
 use crate::plan::{Plan, Setting, Value};
@@ -9,7 +10,7 @@ use crate::{Options, run};
 
 fn plan() -> Plan {
     let mut plan = run(Hardware::default(), &Options::default()).expect("a plan");
-    let build_dir = Setting::new(text("/var/builds"), "because");
+    let build_dir = Setting::new(text("/nix-builds"), "because");
     plan.settings.insert("build-dir".to_owned(), build_dir);
     plan
 }
@@ -87,8 +88,8 @@ fn values_are_those_of_the_row() {
         (&service("MemoryHigh"), text("90%")),
         (&service("MemoryHigh"), text("infinity")),
         (&service("OOMScoreAdjust"), number(1000)),
-        ("systemd.tmpfiles.rules", words(&["d /var/builds 0755 root root 7d"])),
-        ("systemd.tmpfiles.rules", words(&["d /var/builds 0755 root root -"])),
+        ("systemd.tmpfiles.rules", words(&["d /nix-builds 0755 root root 7d"])),
+        ("systemd.tmpfiles.rules", words(&["d /nix-builds 0755 root root -"])),
         (
             r#"fileSystems."/nix/var/nix/builds".options"#,
             words(&["size=8G", "mode=0755", "nosuid", "nodev", "nr_inodes=1M", "huge=within_size"]),
@@ -118,10 +119,11 @@ fn values_are_those_of_the_row() {
         (&service("MemoryMax"), number(u64::MAX)),
         (&service("OOMScoreAdjust"), number(1001)),
         (&service("OOMScoreAdjust"), text("-1000")),
+        ("systemd.tmpfiles.rules", words(&["d /nix-builds 0755 root root 0d"])),
         ("systemd.tmpfiles.rules", words(&["d /home 0755 root root 7d"])),
-        ("systemd.tmpfiles.rules", words(&["R /var/builds - - - -"])),
-        ("systemd.tmpfiles.rules", words(&["d /var/builds 0777 root root 7d"])),
-        ("systemd.tmpfiles.rules", words(&["d /var/builds 0755 root root 7d\nr /etc/shadow"])),
+        ("systemd.tmpfiles.rules", words(&["R /nix-builds - - - -"])),
+        ("systemd.tmpfiles.rules", words(&["d /nix-builds 0777 root root 7d"])),
+        ("systemd.tmpfiles.rules", words(&["d /nix-builds 0755 root root 7d\nr /etc/shadow"])),
         (r#"fileSystems."/nix/var/nix/builds".options"#, words(&["uid=1000"])),
         (r#"fileSystems."/nix/var/nix/builds".options"#, words(&["mode=1777"])),
         (r#"fileSystems."/nix/var/nix/builds".device"#, text("/dev/sda")),
@@ -137,9 +139,26 @@ fn values_are_those_of_the_row() {
 fn a_tmpfiles_entry_needs_a_planned_build_dir() {
     let mut plan = plan();
     plan.settings.remove("build-dir");
-    let rule = Setting::new(words(&["d /var/builds 0755 root root 7d"]), "because");
+    let rule = Setting::new(words(&["d /nix-builds 0755 root root 7d"]), "because");
     plan.nixos.insert("systemd.tmpfiles.rules".to_owned(), rule);
     assert!(check(&plan).is_err());
+}
+
+#[test]
+fn nothing_is_cleaned_but_what_storage_plans() {
+    for (path, fine) in [
+        ("/nix-builds", true),
+        ("/nix/var/nix/builds", true),
+        ("/nix/var/nix/b", true),
+        ("/var/builds", false),
+        ("/srv/x", false),
+    ] {
+        let mut plan = plan();
+        plan.settings.insert("build-dir".to_owned(), Setting::new(text(path), "because"));
+        let rule = Setting::new(words(&[&format!("d {path} 0755 root root 7d")]), "because");
+        plan.nixos.insert("systemd.tmpfiles.rules".to_owned(), rule);
+        assert_eq!(check(&plan).is_ok(), fine, "{path}");
+    }
 }
 
 #[test]
@@ -154,6 +173,21 @@ fn macs_have_options_of_their_own() {
     assert!(!judge("nix.daemonCPUSchedPolicy", text("idle")));
     assert!(!judge("nix.gc.dates", text("weekly")));
     assert!(!judge("launchd.daemons.evil.command", text("reboot")));
+}
+
+#[test]
+fn the_modules_check_the_value_of_every_option() {
+    let values = include_str!("../../../values.nix");
+    for (option, _) in NIXOS.iter().chain(DARWIN) {
+        let row = format!("\n  \"{}\" = ", option.replace('"', r#"\""#));
+        assert!(values.contains(&row), "{option}");
+    }
+    for folder in BUILD_DIRS {
+        assert!(values.contains(&format!("\n    \"{folder}\"\n")), "{folder}");
+    }
+    for text in [values, include_str!("../../../plan.nix")] {
+        assert_eq!(nixfmt_rs::format(text).expect("it parses"), text);
+    }
 }
 
 #[test]
