@@ -114,24 +114,41 @@ fn builds_that_need_twice_the_memory_finish() {
     }
 }
 
+/// With what it costs, for whoever asks; in `.config/nextest.toml` nothing is shown of
+/// tests that pass, hence `--no-capture`.
 #[test]
 fn with_plenty_of_memory_nothing_is_touched() {
     let script = r#"
-        names=$(seq -f 'small%g' 40)
+        names=$(seq -f 'small%g' 100)
         one() { memory "$name" 2 1 0.1; }
         graph one
         costs 10
         confine 2000
         guarded_daemon
-        ./monitor guard --costs costs.json 2> guard.log &
+        ./monitor guard --costs costs.json 2> guard.log & guard=$!
         until_there run/guard.json
-        nix-build --no-out-link graph.nix > built 2> errors
+        both="$guard $(pgrep -P $guard)"
+        ticks() { for pid in $both; do cat /proc/$pid/stat; done | awk '{ all += $14 + $15 } END { print all }'; }
+        before=$(ticks) start=$(date +%s%N)
+        nix-build --no-out-link graph.nix -j 8 > built 2> errors
+        # A tick is 10 ms: this is the share of a core, in thousandths.
+        share=$((($(ticks) - before) * 10000000 * 1000 / ($(date +%s%N) - start)))
+        kib=$(for pid in $both; do grep VmHWM: /proc/$pid/status; done | awk '{ all += $2 } END { print all }')
         echo "built=$(wc -l < built) $(cat run/guard.json | tr -d ' \n')"
+        echo "share=$share thousandths, kib=$kib of both"
     "#;
     for nix in real_nix().into_iter().take(1) {
         let Some(said) = said(&nix, script) else { return };
-        assert!(said.contains("built=40"), "{said}");
+        assert!(said.contains("built=100"), "{said}");
         assert!(said.contains(r#""holds":0,"freezes":0,"stopped_seconds":0.0"#), "{said}");
+        let of = |name: &str| -> u32 {
+            let (_, rest) = said.split_once(name).expect(name);
+            rest.split(' ').next().and_then(|figure| figure.parse().ok()).expect(name)
+        };
+        // Unoptimised, and perhaps beside other tests.
+        assert!(of("share=") < 50 && of("kib=") < 40_000, "{said}");
+        let costs = said.lines().last().unwrap_or_default();
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{costs}\n").as_bytes());
     }
 }
 

@@ -51,7 +51,7 @@ fn resident_bytes(process: u32) -> Option<u64> {
 /// a daemon to; `None` where builds cannot be seen.
 fn other_builds(process: u32) -> Option<u32> {
     let active = active();
-    if active.notes.iter().any(|note| note.id == "locks-unseen") {
+    if active.unseen().is_some() {
         return None;
     }
     let own = of(process);

@@ -36,6 +36,14 @@ pub struct Active {
     pub notes: Vec<Note>,
 }
 
+impl Active {
+    /// Why no builds can be seen, where that is so: then that there are none says
+    /// nothing.
+    pub fn unseen(&self) -> Option<&Note> {
+        self.notes.iter().find(|note| note.id == look::UNSEEN)
+    }
+}
+
 /// A build that is running.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

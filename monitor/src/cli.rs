@@ -24,17 +24,17 @@ Examples:
   monitor                            what Nix is set to, has done and is doing
   monitor status --plan plan.json    the same, and where it is set otherwise
   monitor run -- nix build nixpkgs#hello   build, watch, and remember it
-  monitor ingest build.jsonl         what a recorded stream of events says happened
+  monitor builds --since 7d --slowest   what took longest
   monitor active                     who builds what since when
   monitor active --watch             the same again and again
-  monitor builds --since 7d --slowest
-  monitor costs | profile --costs /dev/stdin hardware.json
-  monitor trace -o trace.json build.jsonl   and when, for ui.perfetto.dev
-  monitor listen /run/nixpace/nix.sock   hear every build, by json-log-path
-  monitor snapshot                   record what happened since the last one
-  monitor guard --costs costs.json   keep builds within memory
-  monitor metrics --textfile /var/lib/nixpace/nixpace.prom   for node_exporter
   monitor report --html report.html  what was built, as a page
+  monitor snapshot                   record what happened since the last one
+  monitor metrics --textfile /var/lib/nixpace/nixpace.prom   for node_exporter
+  monitor costs | profile --costs /dev/stdin hardware.json   plan by what builds cost
+  monitor guard --costs costs.json   keep builds within memory
+  monitor listen /run/nixpace/nix.sock   hear every build, by json-log-path
+  monitor ingest build.jsonl         what a recorded stream of events says happened
+  monitor trace -o trace.json build.jsonl   and when, for ui.perfetto.dev
 ";
 
 /// What to look at; without a command, the status.

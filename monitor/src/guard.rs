@@ -12,6 +12,8 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use detect::report::Usage;
 
+#[cfg(target_os = "linux")]
+mod costs_file;
 pub mod decide;
 #[cfg(target_os = "linux")]
 mod known;
@@ -86,6 +88,12 @@ impl Options {
         return linux::run(self);
         #[cfg(not(target_os = "linux"))]
         anyhow::bail!("guard: only Linux lets builds be stopped and told apart");
+    }
+
+    /// Whether nothing is to be touched, nor written down.
+    #[cfg(target_os = "linux")]
+    fn only_looks(&self) -> bool {
+        self.once || self.dry_run
     }
 
     /// The same for the worker.

@@ -15,6 +15,7 @@ mod socket;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use crate::history::Place;
+use crate::history::{History, Place};
 use hear::Hearer;
 use socket::Socket;
 
@@ -55,7 +56,7 @@ pub struct Command {
 
 /// A connection that is heard.
 struct Heard {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     thread: JoinHandle<()>,
 }
 
@@ -69,6 +70,9 @@ impl Command {
         // Before anybody is heard: that it cannot be written must not be found out
         // after a long build.
         let history = (!self.no_history).then(|| self.place.find()).transpose()?;
+        if let Some(file) = &history {
+            History::open(file)?;
+        }
         let socket =
             Socket::bind(&self.socket).with_context(|| self.socket.display().to_string())?;
         let hearer = Hearer { history, json: self.json, socket: self.socket };
@@ -99,7 +103,8 @@ impl Command {
 /// Hear a connection; that it cannot be is said.
 fn hear(hearer: &Hearer, stream: UnixStream) -> Option<Heard> {
     let start = || -> io::Result<Heard> {
-        let reads = stream.try_clone()?;
+        let stream = Arc::new(stream);
+        let reads = Arc::clone(&stream);
         let hearer = hearer.clone();
         let thread = thread::Builder::new().spawn(move || hearer.hear(reads))?;
         Ok(Heard { stream, thread })

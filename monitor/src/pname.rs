@@ -1,8 +1,11 @@
 //! The name of a package without its version, by which its builds are one.
 
-use std::fs::File;
+use std::fs::{self, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 /// Derivations that are larger are not read: those that hold a whole lock file
 /// have a few hundred KB.
@@ -14,12 +17,19 @@ const LONGEST_NAME: usize = 211;
 /// The package that a derivation builds: by its own word, while the file is
 /// there, else by its name.
 pub fn of(drv: &str, name: &str) -> String {
-    read(Path::new(drv)).unwrap_or_else(|| without_version(name).to_owned())
+    let path = drv.strip_suffix(".drv").map(|_| Path::new(drv));
+    path.and_then(read).unwrap_or_else(|| without_version(name).to_owned())
 }
 
 fn read(drv: &Path) -> Option<String> {
+    // Whoever wrote the events chose the path: nothing is opened that does more than
+    // being read, nor, should it become that meanwhile, waited for.
+    fs::metadata(drv).ok().filter(fs::Metadata::is_file)?;
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(no_wait).open(drv).ok()?;
+    file.metadata().ok().filter(fs::Metadata::is_file)?;
     let mut text = Vec::new();
-    File::open(drv).ok()?.take(LARGEST_BYTES).read_to_end(&mut text).ok()?;
+    file.take(LARGEST_BYTES).read_to_end(&mut text).ok()?;
     declared(&String::from_utf8_lossy(&text))
 }
 
@@ -96,6 +106,25 @@ mod tests {
             assert_eq!(declared(bad), None, "{bad}");
         }
         assert_eq!(of("/nonexistent/x-a-1.drv", "a-1"), "a");
+    }
+
+    #[test]
+    fn only_files_of_derivations_are_read() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let text = r#"Derive([],[],[],"x","y",[],[("pname","said")])"#;
+        for name in ["a.drv", "a"] {
+            std::fs::write(path(name), text).expect("written");
+        }
+        assert_eq!(of(&path("a.drv"), "a-1"), "said");
+        assert_eq!(of(&path("a"), "a-1"), "a");
+        // Nobody writes to it: it would be waited for.
+        let fifo = path("fifo.drv");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        if made.is_ok_and(|made| made.success()) {
+            assert_eq!(of(&fifo, "a-1"), "a");
+        }
+        assert_eq!(of(&path("."), "a-1"), "a");
     }
 
     #[test]

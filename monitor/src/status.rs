@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::active::{self, Build};
+use crate::active::{self, Active, Build};
 use crate::estimate::expected;
 use crate::guard::told::{Guarded, guarded};
 use crate::history::Place;
@@ -195,15 +195,20 @@ fn cache(folder: &Path) -> Figure<BTreeMap<String, Remembered>> {
 }
 
 fn active(past: Option<&Reader>) -> Figure<Vec<Build>> {
-    let mut active = active::active();
+    shown(active::active(), past)
+}
+
+/// The builds, each with the time it will take; none where they cannot be seen.
+fn shown(mut active: Active, past: Option<&Reader>) -> Figure<Vec<Build>> {
     for build in &mut active.builds {
         let drv = build.drv.as_deref().unwrap_or_default();
         build.expected_seconds = past.and_then(|past| expected(past, drv, &build.name));
     }
+    let is_seen = active.unseen().is_none();
     let notes: Vec<String> = active.notes.into_iter().map(|note| note.text).collect();
     Figure {
         source: "/proc".to_owned(),
-        found: Some(active.builds),
+        found: is_seen.then_some(active.builds),
         why: (!notes.is_empty()).then(|| notes.join("; ")),
     }
 }

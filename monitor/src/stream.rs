@@ -33,6 +33,9 @@ pub const ROOM_BYTES: usize = 128 << 20;
 /// No path, phase or message that is kept is longer.
 const LONGEST_TEXT: usize = 4096;
 
+/// More events than others' text ever holds on one line.
+const MOST_INSIDE: usize = 64;
+
 /// What an entry takes besides its texts.
 const ENTRY_BYTES: usize = 512;
 
@@ -151,7 +154,7 @@ impl Stream {
             self.malformed_lines += 1;
             return;
         };
-        loop {
+        for _ in 0..MOST_INSIDE {
             let said = event::read(line);
             // Only what is no event can have one inside.
             let broken = matches!(said, Said::Malformed | Said::Text(_));
@@ -164,6 +167,8 @@ impl Stream {
             }
             line = &line[inside..];
         }
+        // Each is looked at to the end of the line.
+        self.malformed_lines += 1;
     }
 
     fn take(&mut self, said: &Said, at: Option<f64>, show: &mut impl FnMut(Change)) {
@@ -359,12 +364,13 @@ impl Stream {
     /// What happened, when no more will be said.
     pub fn finish(self) -> Recorded {
         let Self { builds, hits, waits, failures, .. } = self;
+        let reasons = failure::Reasons::new(&failures);
         let judge = |Begun { mut build, ended, .. }: Begun| {
             if !(ended && build.outcome == Outcome::Built)
-                && let Some(reason) = failure::of(&failures, &build)
+                && let Some(reason) = reasons.of(&build)
             {
                 build.outcome = Outcome::Failed;
-                build.reason = Some(reason.clone());
+                build.reason = Some(reason.to_owned());
             }
             build
         };

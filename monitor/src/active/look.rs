@@ -17,8 +17,11 @@ use crate::processes::{self, Proc, Process};
 /// Command lines are shown to people: no more than a few lines of one.
 const LONGEST_COMMAND: usize = 500;
 
-/// How the groups that Nix makes for builds begin.
-const BUILD_GROUP: &str = "nix-build-";
+/// How the groups that Nix makes for builds begin; numbers follow.
+const BUILD_GROUPS: [&str; 2] = ["nix-build-uid-", "nix-build-pid-"];
+
+/// The note that nothing can be seen.
+pub(super) const UNSEEN: &str = "locks-unseen";
 
 /// What can be looked with.
 #[derive(Clone, Debug)]
@@ -50,14 +53,14 @@ impl Looker {
         let text = self.proc.read("locks");
         if text.is_none() {
             let why = "/proc/locks cannot be read, without which no builds are found";
-            notes.push(Note::warning("locks-unseen", why));
+            notes.push(Note::warning(UNSEEN, why));
         }
         let mut workers: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
         for held in locks::parse(&text.unwrap_or_default()) {
             workers.entry(held.pid).or_default().insert(held.inode);
         }
         let inodes = workers.values().flatten().copied().collect();
-        let mut known: Vec<Known> =
+        let said: Vec<Known> =
             determinate::read(&self.places.state, &inodes).into_iter().map(said).collect();
         let mut seen: BTreeMap<u32, Files> = BTreeMap::new();
         let mut hidden: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
@@ -70,15 +73,11 @@ impl Looker {
         seen.retain(|_, files| !(files.logs.is_empty() && files.users.is_empty()));
         let hidden = self.hidden(&hidden);
 
-        let processes = self.processes(&seen, &hidden, &known);
-        for (pid, files) in &seen {
-            known.extend(self.seen(*pid, files, &processes));
-        }
-        for worker in &hidden {
-            known.extend(self.locked(worker, &mut notes));
-        }
-        let mut done = BTreeSet::new();
-        known.retain(|build| done.insert((build.worker, build.pair.derivation.clone())));
+        let processes = self.processes(&seen, &hidden, &said);
+        let by_files = seen.iter().flat_map(|(pid, files)| self.seen(*pid, files, &processes));
+        let by_files = by_files.collect();
+        let by_locks = hidden.iter().flat_map(|worker| self.locked(worker, &mut notes)).collect();
+        let known = each_once(by_files, said, by_locks);
 
         let boot = self.proc.boot();
         let build = |known: &Known| self.build(known, &processes, boot, now);
@@ -252,12 +251,7 @@ impl Looker {
     /// The group of a build, if Nix made it one.
     fn group(&self, builder: u32) -> Option<String> {
         let path = processes::unified_group(&self.proc.of(builder, "cgroup")?)?;
-        let end = path.split('/').scan(0, |end, part| {
-            *end += part.len() + 1;
-            Some((*end - 1, part.starts_with(BUILD_GROUP)))
-        });
-        let (end, _) = end.into_iter().find(|(_, is_build)| *is_build)?;
-        Some(path[..end].to_owned())
+        build_group(&path).map(str::to_owned)
     }
 
     fn describe(&self, pid: u32) -> Client {
@@ -288,6 +282,37 @@ fn said(said: Said) -> Known {
         cgroup: said.cgroup,
         source: Source::ActiveBuilds,
     }
+}
+
+/// Each build once: as what is open tells, unless that does not tell who builds it;
+/// then as Determinate says; and at last by locks.
+fn each_once(by_files: Vec<Known>, said: Vec<Known>, by_locks: Vec<Known>) -> Vec<Known> {
+    let is_whole = |build: &Known| build.pair.user.is_some() || build.pair.builder.is_some();
+    let (mut known, parts): (Vec<Known>, Vec<Known>) = by_files.into_iter().partition(is_whole);
+    known.extend(said.into_iter().chain(parts).chain(by_locks));
+    let mut done = BTreeSet::new();
+    known.retain(|build| done.insert((build.worker, build.pair.derivation.clone())));
+    known
+}
+
+/// The path of the group that Nix made for a build, of one that is in it. Whoever
+/// else calls a group alike, e.g. a service, has something else in it.
+///
+/// Source: `nix-build-uid-%d` and `nix-build-pid-%d-%d` in libstore's
+/// linux-derivation-builder.cc.
+fn build_group(path: &str) -> Option<&str> {
+    let is_number = |rest: &str| {
+        rest.split('-').all(|part| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()))
+    };
+    let is_build = |part: &str| {
+        BUILD_GROUPS.iter().filter_map(|start| part.strip_prefix(start)).any(is_number)
+    };
+    let ends = path.split('/').scan(0, |end, part| {
+        *end += part.len() + 1;
+        Some((*end - 1, part))
+    });
+    let (end, _) = ends.into_iter().find(|(_, part)| is_build(part))?;
+    Some(&path[..end])
 }
 
 /// The processes of a build: all of its build user, who builds nothing else at
@@ -328,3 +353,6 @@ pub(super) fn user_name(user: u32) -> Option<String> {
     });
     named.filter(|name| !name.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

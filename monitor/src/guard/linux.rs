@@ -11,7 +11,7 @@ use detect::root::Root;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use serde_json::Value;
 
-use super::record::{Keeper, Record};
+use super::record::Keeper;
 use super::worker::Worker;
 use super::{Options, stop, supervise};
 
@@ -24,9 +24,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     }
     ensure!(rustix::process::geteuid().is_root(), "guard: only root may stop builds");
     if options.thaw {
-        let keeper = Keeper::look();
-        stop::thaw(&keeper.read()?.stopped);
-        return keeper.write(&Record::default());
+        return thaw(&Keeper::look());
     }
     pidfd_open(getpid(), PidfdFlags::empty())
         .context("guard: this kernel has no handles of processes (Linux 5.3 has)")?;
@@ -70,6 +68,17 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     supervise::run(&options)
 }
 
+/// Let go on what is written down as stopped; what was done stays written.
+fn thaw(keeper: &Keeper) -> Result<()> {
+    let mut record = keeper.read()?;
+    let stopped = std::mem::take(&mut record.stopped);
+    if stopped.is_empty() {
+        return Ok(());
+    }
+    stop::thaw(&stopped);
+    keeper.write(&record)
+}
+
 /// The numbers of a group's users, without root.
 fn members(groups: &str, passwd: &str, group: &str) -> BTreeSet<u32> {
     let mut members = BTreeSet::new();
@@ -95,7 +104,25 @@ fn number(passwd: &str, name: &str) -> Option<u32> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::members;
+    use super::{members, thaw};
+    use crate::guard::record::{Keeper, Record};
+    use crate::guard::stop::Stopped;
+
+    #[test]
+    fn who_goes_on_takes_no_count_along() {
+        let folder = tempfile::tempdir().expect("folder");
+        let nothing = Keeper::at(folder.path().join("none/guard.json"));
+        thaw(&nothing).expect("nothing to do");
+
+        let keeper = Keeper::at(folder.path().join("guard.json"));
+        // A user of whom there are no processes.
+        let stopped = vec![Stopped { user: 4_000_000_000, group: None }];
+        let before = Record { stopped, holds: 3, stopped_seconds: 2.5, ..Record::default() };
+        keeper.write(&before).expect("written");
+        thaw(&keeper).expect("thawed");
+        let after = keeper.read().expect("there");
+        assert_eq!(after, Record { stopped: Vec::new(), ..before });
+    }
 
     #[test]
     fn build_users_are_the_members_of_their_group() {

@@ -29,9 +29,9 @@ impl Predictor {
         self.costs = Some(costs);
     }
 
-    /// A build has ended that used so much at most.
-    pub fn learn(&mut self, name: &str, peak_bytes: u64) {
-        let package = package(name);
+    /// A build of a package, as [`crate::pname::of`] names it, has ended that used so
+    /// much at most.
+    pub fn learn(&mut self, package: &str, peak_bytes: u64) {
         if peak_bytes == 0 || (self.seen.len() >= MOST && !self.seen.contains_key(package)) {
             return;
         }
@@ -44,12 +44,10 @@ impl Predictor {
 
     /// A build's expected peak: what nine of ten of those recorded did not pass,
     /// and none of the last that were seen; else what is assumed of any.
-    pub fn peak_bytes(&self, name: &str, threads: u64) -> u64 {
-        let recorded = self.costs.as_ref().and_then(|costs| {
-            let cost = costs.packages.get(package(name)).or_else(|| costs.packages.get(name))?;
-            cost.peak_memory_bytes
-        });
-        let seen = self.seen.get(package(name)).and_then(|seen| seen.iter().max().copied());
+    pub fn peak_bytes(&self, package: &str, threads: u64) -> u64 {
+        let costs = self.costs.as_ref();
+        let recorded = costs.and_then(|costs| costs.packages.get(package)?.peak_memory_bytes);
+        let seen = self.seen.get(package).and_then(|seen| seen.iter().max().copied());
         recorded.max(seen).unwrap_or_else(|| assumed_bytes(threads))
     }
 
@@ -62,37 +60,12 @@ impl Predictor {
     }
 }
 
-/// A package's name without its version, as Nix splits them: at the first dash
-/// that no letter follows.
-pub fn package(name: &str) -> &str {
-    let is_version = |&(at, _): &(usize, char)| {
-        name[at + 1..].chars().next().is_some_and(|next| !next.is_ascii_alphabetic())
-    };
-    let dashes = name.char_indices().filter(|(_, letter)| *letter == '-');
-    dashes.into_iter().find(is_version).map_or(name, |(at, _)| &name[..at])
-}
-
 #[cfg(test)]
 mod tests {
     use profile::costs::Costs;
     use profile::guarded::assumed_bytes;
 
-    use super::{Predictor, package};
-
-    #[test]
-    fn names_without_versions() {
-        for (name, expected) in [
-            ("hello-2.12.1", "hello"),
-            ("gtk+-3.0", "gtk+"),
-            ("source", "source"),
-            ("python3.11-six-1.16", "python3.11-six"),
-            ("a-b-", "a-b-"),
-            ("é-1é", "é"),
-            ("", ""),
-        ] {
-            assert_eq!(package(name), expected);
-        }
-    }
+    use super::Predictor;
 
     #[test]
     fn a_record_tells_more_than_an_assumption() {
@@ -103,16 +76,16 @@ mod tests {
         )
         .expect("costs");
         let mut by_record = Predictor::new(Some(costs));
-        assert_eq!(by_record.peak_bytes("hello-2.12", 8), 1000);
-        assert_eq!(by_record.peak_bytes("other-1", 2), assumed_bytes(2));
+        assert_eq!(by_record.peak_bytes("hello", 8), 1000);
+        assert_eq!(by_record.peak_bytes("other", 2), assumed_bytes(2));
         assert_eq!(by_record.most_bytes(2), assumed_bytes(2));
         for peak in [1, 2000, 3, 4, 5, 6] {
-            by_record.learn("hello-2.13", peak);
+            by_record.learn("hello", peak);
         }
-        assert_eq!(by_record.peak_bytes("hello-2.12", 8), 2000);
-        by_record.learn("hello-2.13", 7);
-        assert_eq!(by_record.peak_bytes("hello-2.12", 8), 1000, "only the last five count");
+        assert_eq!(by_record.peak_bytes("hello", 8), 2000);
+        by_record.learn("hello", 7);
+        assert_eq!(by_record.peak_bytes("hello", 8), 1000, "only the last five count");
         let unknown = Predictor::new(None);
-        assert_eq!(unknown.peak_bytes("hello-2.12", 0), assumed_bytes(1));
+        assert_eq!(unknown.peak_bytes("hello", 0), assumed_bytes(1));
     }
 }

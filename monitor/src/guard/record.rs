@@ -66,6 +66,12 @@ impl Keeper {
         Self { path: folder().join("guard.json"), _only: None }
     }
 
+    /// Another place.
+    #[cfg(test)]
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, _only: None }
+    }
+
     /// What is written there; nothing when there is no file.
     pub(crate) fn read(&self) -> Result<Record> {
         match fs::read(&self.path) {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, ensure};
 use detect::human::size;
 use detect::report::{reason, say};
-use detect::stage;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::costs_file::CostsFile;
 use super::decide::{Action, Guard, Id, Marks, Moment, Seen, State};
 use super::known::{Known, describe};
 use super::predict::Predictor;
@@ -24,11 +24,15 @@ use super::rhythm::{Builds, Rhythm};
 use super::stop::{Stopped, Stopper, can_freeze};
 use super::{Options, memory};
 use crate::active::{self, Build, Source};
+use crate::pname;
 use crate::processes::{Proc, variable};
 use crate::sample::groups;
 
 /// How often to tell the parent that we are there when nothing is stopped.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How often to tell it while many are stopped or let go on, one after the other.
+const PULSE: Duration = Duration::from_millis(100);
 
 /// Seconds after which a build that is seen for the first time is left alone.
 const BEGUN: f64 = 2.0;
@@ -36,8 +40,7 @@ const BEGUN: f64 = 2.0;
 pub(super) struct Worker {
     options: Options,
     predictor: Predictor,
-    /// When the recorded costs were last changed.
-    costs_changed: Option<SystemTime>,
+    costs: CostsFile,
     keeper: Keeper,
     record: Record,
     guard: Guard,
@@ -59,18 +62,17 @@ pub(super) struct Worker {
 impl Worker {
     /// Ready to look; what an earlier guard left stopped goes on.
     pub(super) fn new(options: Options) -> Result<Self> {
-        let costs_changed = options.costs.as_deref().and_then(changed);
-        let costs = match &options.costs {
-            // The service's is written by another, who may not have been there yet.
-            Some(file) if costs_changed.is_some() => Some(stage::read(Some(file))?),
-            _ => None,
-        };
-        let is_looking = options.dry_run || options.once;
-        let keeper = if is_looking { Keeper::look() } else { Keeper::take()? };
+        let keeper = if options.only_looks() { Keeper::look() } else { Keeper::take()? };
+        Self::with(options, keeper)
+    }
+
+    fn with(options: Options, keeper: Keeper) -> Result<Self> {
+        let (file, costs) = CostsFile::open(&options)?;
         let mut record = keeper.read().unwrap_or_default();
-        if !is_looking {
-            super::stop::thaw(&record.stopped);
-            record.stopped.clear();
+        // Where we only look, another guard has stopped these, and sees to them.
+        let left = std::mem::take(&mut record.stopped);
+        if !options.only_looks() {
+            super::stop::thaw(&left);
             // What cannot be written down is not stopped; better known now.
             keeper.write(&record)?;
         }
@@ -80,7 +82,7 @@ impl Worker {
         Ok(Self {
             options,
             predictor: Predictor::new(costs),
-            costs_changed,
+            costs: file,
             keeper,
             record,
             guard: Guard::new(marks),
@@ -117,7 +119,7 @@ impl Worker {
             // A parent that is gone has closed the pipe.
             let is_time = self.told.is_none_or(|told| told.elapsed() >= HEARTBEAT);
             let says = !self.record.stopped.is_empty() || is_time;
-            if says && !self.options.dry_run && self.tell().is_err() {
+            if says && self.tell().is_err() {
                 break;
             }
         }
@@ -143,7 +145,7 @@ impl Worker {
         self.rhythm.is_full = !self.guard.has_room_for(most, &moment);
         let lines: Vec<String> =
             actions.iter().map(|action| describe(action, &moment, &self.known)).collect();
-        if self.options.once || self.options.dry_run {
+        if self.options.only_looks() {
             if self.options.dry_run {
                 for line in &lines {
                     say(&format!("monitor: guard: would: {line}"));
@@ -167,8 +169,9 @@ impl Worker {
 
     fn look(&mut self) -> Option<Moment> {
         let active = self.builds.look(SystemTime::now());
+        let ours: Vec<&Build> = active.builds.iter().filter(|build| self.is_ours(build)).collect();
         let mut seen = Vec::new();
-        for build in &active.builds {
+        for build in &ours {
             if let Some(id) = self.know(build) {
                 let memory_bytes = build.memory_bytes.unwrap_or(0);
                 let peak = self.known.get_mut(&id).map_or(0, |known| {
@@ -180,25 +183,11 @@ impl Worker {
             }
         }
         self.forget_all_but(&seen);
-        let is_known = |stopped: &Stopped| self.known.values().any(|one| one.stopped == *stopped);
-        let (stays, gone): (Vec<Stopped>, Vec<Stopped>) =
-            std::mem::take(&mut self.record.stopped).into_iter().partition(is_known);
-        self.record.stopped = stays;
-        for stopped in &gone {
-            // Its user may build something else by now, of which we may have
-            // stopped a part.
-            self.stopper.go(stopped);
-        }
-        if !gone.is_empty() {
-            // Late is soon enough.
-            let _ = self.keeper.write(&self.record);
-        }
-        self.nix = active.builds.first().map(|build| build.worker);
+        self.let_gone_go();
+        self.nix = ours.first().map(|build| build.worker);
         let memory = self.memory.look(self.nix)?;
-        let is_ours =
-            |build: &&Build| build.user.is_some_and(|user| self.options.users.contains(&user));
-        let ours = active.builds.iter().filter(is_ours).count();
-        self.rhythm.looked_at(memory, Builds { are_there: ours > 0, begin: ours > seen.len() });
+        let begin = ours.len() > seen.len();
+        self.rhythm.looked_at(memory, Builds { are_there: !ours.is_empty(), begin });
         Some(Moment {
             now: self.start.elapsed(),
             limit_bytes: memory.limit_bytes,
@@ -209,46 +198,58 @@ impl Worker {
         })
     }
 
+    /// Let go on what is left of builds that were stopped and are no longer there.
+    fn let_gone_go(&mut self) {
+        // The next build of the same user is another one, and may run.
+        let is_held = |stopped: &Stopped| {
+            self.known.values().any(|one| one.since.is_some() && one.stopped == *stopped)
+        };
+        let (stays, gone): (Vec<Stopped>, Vec<Stopped>) =
+            std::mem::take(&mut self.record.stopped).into_iter().partition(is_held);
+        self.record.stopped = stays;
+        for stopped in &gone {
+            // Its user may build something else by now, of which we may have
+            // stopped a part.
+            self.stopper.go(stopped);
+        }
+        if !gone.is_empty() {
+            // Late is soon enough.
+            let _ = self.keeper.write(&self.record);
+        }
+    }
+
     /// Forget the builds that are no longer there, but not what they needed.
     fn forget_all_but(&mut self, seen: &[Seen]) {
         let before = self.known.len();
-        let predictor = &mut self.predictor;
+        let (predictor, record) = (&mut self.predictor, &mut self.record);
         self.known.retain(|id, known| {
             let stays = seen.iter().any(|build| build.id == *id);
             if !stays {
-                predictor.learn(&known.name, known.used_bytes);
+                if known.tells_its_need() {
+                    predictor.learn(&known.package, known.used_bytes);
+                }
+                record.stopped_seconds += known.goes_on();
             }
             stays
         });
-        if self.known.len() < before {
-            self.read_costs();
+        if self.known.len() < before
+            && let Some(costs) = self.costs.news()
+        {
+            self.predictor.replace(costs);
         }
     }
 
-    /// Read the costs again if they have changed since.
-    fn read_costs(&mut self) {
-        let Some(file) = self.options.costs.as_deref() else { return };
-        let now = changed(file);
-        if now.is_none() || now == self.costs_changed {
-            return;
-        }
-        self.costs_changed = now;
-        match stage::read(Some(file)) {
-            Ok(costs) => self.predictor.replace(costs),
-            Err(error) => {
-                say(&format!("monitor: guard: goes by the costs it had: {}", reason(&error)));
-            }
-        }
+    /// Whether a build may be touched: what root's Nix builds by one of the build
+    /// users.
+    fn is_ours(&self, build: &Build) -> bool {
+        build.source == Source::OpenFiles
+            && build.user.is_some_and(|user| self.options.users.contains(&user))
+            && self.proc.user(build.worker) == Some(0)
     }
 
-    /// Who a build is, if it may be touched: what root's Nix builds by one of the
-    /// build users, once its builder has begun.
+    /// Which build it is, once its builder has begun.
     fn know(&mut self, build: &Build) -> Option<Id> {
         let (user, builder) = (build.user?, build.builder?);
-        let is_nix = build.source == Source::OpenFiles && self.proc.user(build.worker) == Some(0);
-        if !is_nix || !self.options.users.contains(&user) {
-            return None;
-        }
         let started_ticks = self.proc.process(builder)?.started_ticks;
         let id = Id { started_ticks, user };
         if !self.known.contains_key(&id) {
@@ -261,15 +262,15 @@ impl Worker {
             let cores = variable(&environ, "NIX_BUILD_CORES").and_then(|text| text.parse().ok());
             let threads =
                 cores.filter(|&cores| cores > 0).map_or(cpus, |cores: u64| cores.min(cpus));
-            let peak_bytes = self.predictor.peak_bytes(&build.name, threads);
+            let package = pname::of(build.drv.as_deref().unwrap_or_default(), &build.name);
+            let peak_bytes = self.predictor.peak_bytes(&package, threads);
             let group = build
                 .cgroup
                 .as_ref()
                 .and_then(|path| Some(self.groups.as_ref()?.join(path.trim_start_matches('/'))));
             let stopped = Stopped { user, group: group.filter(|group| can_freeze(group)) };
             let name = build.name.clone();
-            let known = Known { name, peak_bytes, used_bytes: 0, stopped, since: None };
-            self.known.insert(id, known);
+            self.known.insert(id, Known::new(name, package, peak_bytes, stopped));
             self.rhythm.found = true;
         }
         Some(id)
@@ -294,8 +295,7 @@ impl Worker {
             if let Action::Run(_) = action {
                 self.stopper.go(&known.stopped);
                 self.record.stopped.retain(|stopped| *stopped != known.stopped);
-                let held = known.since.take().map(|since| since.elapsed().as_secs_f64());
-                self.record.stopped_seconds += held.unwrap_or(0.0);
+                self.record.stopped_seconds += known.goes_on();
             } else {
                 self.stopper.stop(&known.stopped);
                 known.since = Some(Instant::now());
@@ -304,6 +304,7 @@ impl Worker {
                     _ => self.record.freezes += 1,
                 }
             }
+            self.pulse()?;
         }
         let held = |(id, state): (&Id, &State)| match state {
             State::Held(_) => self.known.get(id).map(|known| known.peak_bytes),
@@ -319,15 +320,30 @@ impl Worker {
 
     /// Let everything go on, and begin anew.
     fn let_all_go(&mut self) {
-        for stopped in std::mem::take(&mut self.record.stopped) {
+        while let Some(stopped) = self.record.stopped.pop() {
             self.stopper.go(&stopped);
+            // One that is stopped itself reads nothing, and is not to be waited for.
+            if !self.is_alone() {
+                let _ = self.pulse();
+            }
         }
+        let held: f64 = self.known.values_mut().map(Known::goes_on).sum();
+        self.record.stopped_seconds += held;
         let marks = Marks { high: self.options.high, low: self.options.low };
         self.guard = Guard::new(marks);
         self.told = None;
-        if !(self.options.dry_run || self.options.once) {
+        if !self.options.only_looks() {
             let _ = self.keeper.write(&self.record);
         }
+    }
+
+    /// Tell the parent that we are there, if it has heard nothing for a while: to
+    /// stop or let go on many may take longer than it waits for a word.
+    fn pulse(&mut self) -> Result<()> {
+        if self.told.is_some_and(|told| told.elapsed() < PULSE) {
+            return Ok(());
+        }
+        self.tell()
     }
 
     /// Tell the parent what is stopped, which is also how it knows that we are
@@ -362,11 +378,9 @@ fn stopped_by(action: &Action) -> Option<Id> {
     }
 }
 
-/// When a file was last changed.
-fn changed(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|file| file.modified()).ok()
-}
-
 fn cpus() -> u64 {
     std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64)
 }
+
+#[cfg(test)]
+mod tests;

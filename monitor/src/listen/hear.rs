@@ -1,12 +1,14 @@
 //! One connection: read, made sense of, remembered.
 
 use std::io::{BufReader, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use detect::arguments::Common;
 use detect::report::{reason, say, tool};
 use rustix::net::sockopt::socket_peercred;
 
@@ -15,6 +17,7 @@ use crate::event::{Line, each};
 use crate::history::History;
 use crate::history::run::Run;
 use crate::human::time;
+use crate::ingest::warn_of_left_out;
 use crate::recorded::{Build, Outcome, Recorded};
 use crate::snapshot::now;
 use crate::stream::{Change, Stream};
@@ -27,24 +30,39 @@ pub(super) struct Hearer {
     pub(super) socket: PathBuf,
 }
 
+/// What reads a connection. However it ends, even before it begins, the connection
+/// does too: Nix goes on without us, and waits for nobody who does not read.
+struct Reads {
+    connection: Arc<UnixStream>,
+    queue: Arc<Queue>,
+}
+
+impl Reads {
+    fn all(self, began: Instant) {
+        let buffered = BufReader::with_capacity(64 << 10, &*self.connection);
+        let _ = each(buffered, |line| {
+            self.queue.push(line, began.elapsed().as_secs_f64());
+            Ok(())
+        });
+    }
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        self.queue.close();
+        let _ = self.connection.shutdown(Shutdown::Both);
+    }
+}
+
 impl Hearer {
     /// Hear a connection to its end.
-    pub(super) fn hear(self, connection: UnixStream) {
+    pub(super) fn hear(self, connection: Arc<UnixStream>) {
         // The worker of the daemon that writes; by it, two that begin at once differ.
         let worker = socket_peercred(&connection).map(|peer| peer.pid.as_raw_nonzero().get());
         let (began, started) = (Instant::now(), now());
         let queue = Arc::new(Queue::default());
-        let filled = Arc::clone(&queue);
-        let reader = thread::Builder::new().spawn(move || {
-            let buffered = BufReader::with_capacity(64 << 10, connection);
-            let _ = each(buffered, |line| {
-                filled.push(line, began.elapsed().as_secs_f64());
-                Ok(())
-            });
-            filled.close();
-        });
-        if let Err(error) = reader {
-            // The connection is closed, and Nix goes on without us.
+        let reads = Reads { connection, queue: Arc::clone(&queue) };
+        if let Err(error) = thread::Builder::new().spawn(move || reads.all(began)) {
             return say(&format!("{}: warning: a connection: {error}", tool()));
         }
         let mut stream = Stream::default();
@@ -63,6 +81,7 @@ impl Hearer {
             let events = dropped.others;
             say(&format!("{}: warning: too slow: {events} events were dropped", tool()));
         }
+        warn_of_left_out(&stream, &Common::default());
         let recorded = stream.finish();
         let Recorded { builds, substitutions, waits, .. } = &recorded;
         if builds.is_empty() && substitutions.is_empty() && waits.is_empty() {
@@ -117,4 +136,37 @@ impl Hearer {
 /// A line on stdout; that nobody reads it any more is no reason to end.
 fn print(line: &str) {
     let _ = writeln!(anstream::stdout().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::{Queue, Reads};
+
+    #[test]
+    fn a_connection_ends_with_who_reads_it() {
+        let (mut nix, ours) = UnixStream::pair().expect("a connection");
+        let connection = Arc::new(ours);
+        let queue = Arc::new(Queue::default());
+        let reads = Reads { connection: Arc::clone(&connection), queue: Arc::clone(&queue) };
+        nix.write_all(b"line\n").expect("written");
+        nix.shutdown(std::net::Shutdown::Write).expect("ended");
+        reads.all(Instant::now());
+        assert_eq!(queue.pop().map(|(line, _)| line), Some(Some(b"line".to_vec())));
+        assert_eq!(queue.pop(), None, "there will be none");
+        // Though it is still known elsewhere, as while a connection is heard.
+        assert_eq!(nix.read(&mut [0]).expect("an end"), 0);
+        drop(connection);
+
+        // One for whom there is no thread.
+        let (mut nix, ours) = UnixStream::pair().expect("a connection");
+        let connection = Arc::new(ours);
+        drop(Reads { connection: Arc::clone(&connection), queue });
+        assert_eq!(nix.read(&mut [0]).expect("an end"), 0);
+        assert!(nix.write_all(b"line\n").is_err(), "nobody is waited for");
+    }
 }

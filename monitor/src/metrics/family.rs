@@ -124,6 +124,9 @@ pub fn families(facts: &Facts) -> Vec<Family> {
         add(Kind::Histogram, "nix_build_seconds", Some("seconds"), help, histogram(tallies));
     }
 
+    let built = facts.built_paths.map(|paths| sample("_total", &[], float(paths)));
+    let help = "Paths that were built here.";
+    add(Kind::Counter, "nix_built_paths", None, help, built.into_iter().collect());
     if let Some(caches) = &facts.substituted {
         let each = |of: fn(&Amount) -> u64| {
             let caches = bounded(caches).into_iter();

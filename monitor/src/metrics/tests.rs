@@ -28,6 +28,7 @@ fn facts() -> Facts {
             tally(None, Some(60.0), 1),
         ]),
         substituted: Some(caches.into()),
+        built_paths: Some(6),
         guard: Some(Guarded {
             is_running: true,
             stopped: 1,
@@ -71,6 +72,7 @@ fn both_formats_have_the_same_samples() {
         "nix_build_seconds_bucket{outcome=\"built\",le=\"+Inf\"} 5",
         "nix_build_seconds_count{outcome=\"built\"} 5",
         "nix_build_seconds_sum{outcome=\"built\"} 3",
+        "nix_built_paths_total 6",
         "nix_substitutions_total{cache=\"a\\\\b\\\"c\\nd\"} 3",
         "nix_perf_last_run_timestamp_seconds 1795386309.25",
     ] {

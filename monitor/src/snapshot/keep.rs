@@ -176,9 +176,7 @@ fn add_paths(
     database: &Path,
     found: &Paths,
 ) -> rusqlite::Result<u64> {
-    let before = last_path(transaction, database)?;
-    let is_reset = before > found.registered;
-    if before != found.since && !is_reset {
+    if last_path(transaction, database)? != found.since {
         // Another snapshot was faster, and counted them.
         return Ok(0);
     }

@@ -29,7 +29,7 @@ pub(super) struct State {
 /// What is in the store.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    /// The last path seen before that the new ones came after.
+    /// The last path seen before, by which another snapshot that was faster shows.
     pub(super) since: i64,
     /// Paths ever registered.
     pub(super) registered: i64,
@@ -52,10 +52,10 @@ pub(super) fn read(database: &Path, drvs: &HashSet<&str>, since: Option<i64>) ->
 
 fn paths(connection: &Connection, last_path: i64) -> rusqlite::Result<Paths> {
     let registered = sequence(connection)?;
-    // Ids only grow: this is another store in the same place.
-    let since = if registered < last_path { -1 } else { last_path };
-    let mut found = Paths { since, registered, ..Paths::default() };
-    each_path(connection, since.saturating_add(1)..=i64::MAX, |path| {
+    // Ids only grow: else this is another store in the same place, and all is new.
+    let first = if registered < last_path { 0 } else { last_path.saturating_add(1) };
+    let mut found = Paths { since: last_path, registered, ..Paths::default() };
+    each_path(connection, first..=i64::MAX, |path| {
         let signer = path.signers().next().unwrap_or_default();
         let signer = if path.origin == Origin::Substituted { signer } else { "" };
         let key = (path.time.div_euclid(DAY), path.origin, signer.to_owned());

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Running, Taken, Traces, now, take};
+use super::{Running, Taken, Traces, keep, now, store_state, take};
 use crate::history::History;
 use crate::history::attempt::{Attempt, Filter, Witness, attempts};
 use crate::recorded::Outcome;
@@ -182,6 +182,36 @@ fn new_paths_are_counted_though_they_are_collected() {
     bed.output("d", later());
     assert_eq!((take_at(at + 3.0), take_at(at + 4.0)), (1, 0));
     assert_eq!(arrived(), (4, 400, 1));
+}
+
+#[test]
+fn of_two_snapshots_at_once_one_counts() {
+    let bed = Bed::new();
+    let arrived = || {
+        let query = "select sum(paths) from arrivals";
+        let ask = |connection: &Connection| connection.query_row(query, [], |row| row.get(0));
+        bed.history().ask::<i64>(ask).expect("arrivals")
+    };
+    let keep = |state| {
+        let (traces, at) = (&bed.traces, now());
+        let kept = bed
+            .history()
+            .write(|transaction| keep::keep(transaction, traces, &[], &[], &[], &state, at));
+        kept.expect("kept").paths
+    };
+    let read = |since| {
+        store_state::read(&bed.traces.database, &HashSet::new(), Some(since)).expect("a state")
+    };
+    bed.output("a", SystemTime::now());
+    let slower = read(-1);
+    bed.output("b", SystemTime::now());
+    assert_eq!((keep(read(-1)), keep(slower), arrived()), (2, 0, 2));
+    // The same where another store is in its place.
+    bed.nix.execute_batch("drop table ValidPaths").expect("gone");
+    bed.nix.execute_batch(TABLES).expect("tables");
+    bed.output("c", SystemTime::now());
+    let slower = read(2);
+    assert_eq!((keep(read(2)), keep(slower), arrived()), (1, 0, 3));
 }
 
 #[test]

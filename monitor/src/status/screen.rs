@@ -196,7 +196,7 @@ fn caches(lines: &mut Lines, status: &Status) {
 }
 
 fn active(lines: &mut Lines, figure: &Figure<Vec<Build>>) {
-    let builds = figure.found.as_deref().unwrap_or_default();
+    let Some(builds) = &figure.found else { return lines.missing("Active", figure) };
     if builds.is_empty() {
         lines.add("Active", "nothing is being built");
     }

@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
-use detect::hardware::Hardware;
+use detect::hardware::{Hardware, Note};
 use detect::number::Version;
 use profile::plan::Plan;
 use serde_json::json;
 
 use super::drift::{Drift, drift};
 use super::screen::screen;
-use super::{Figure, Settings, Status};
+use super::{Figure, Settings, Status, shown};
+use crate::active::Active;
 use crate::remembered::Remembered;
 use crate::store::{Amount, Kept, Origin, Rate, Store, Window};
 
@@ -48,6 +49,16 @@ fn figure<T>(found: T) -> Figure<T> {
 fn missing<T>() -> Figure<T> {
     let why = "Permission denied for a very long reason that takes more than a line to say";
     Figure::new("/root/.cache/nix", Err(anyhow!("/root/.cache/nix: {why}")))
+}
+
+#[test]
+fn builds_that_cannot_be_seen_are_not_none() {
+    let of = |notes| shown(Active { version: Version, builds: Vec::new(), notes }, None);
+    assert_eq!(of(Vec::new()).found, Some(Vec::new()));
+    assert_eq!(of(vec![Note::info("builds-mixed", "some")]).found, Some(Vec::new()));
+    let unseen = of(vec![Note::warning("locks-unseen", "/proc/locks cannot be read")]);
+    assert_eq!(unseen.found, None);
+    assert_eq!(unseen.why.as_deref(), Some("/proc/locks cannot be read"));
 }
 
 #[test]

@@ -60,15 +60,31 @@ fn quoted(head: &str) -> Option<&str> {
     parts.find(|part| is_drv(part)).or(output)
 }
 
-/// Why a build failed, if a message said so: of it, or of one of its outputs, whose
-/// names begin with its own.
-pub(super) fn of<'a>(failures: &'a BTreeMap<String, String>, build: &Build) -> Option<&'a String> {
-    failures.get(&build.drv).or_else(|| {
-        let is_output = |path: &str| {
-            let rest = super::name(path).strip_prefix(build.name.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-        };
-        let mut outputs = failures.iter().filter(|(what, _)| !is_drv(what));
-        outputs.find(|(path, _)| is_output(path)).map(|(_, reason)| reason)
-    })
+/// Why builds failed, as far as messages said so.
+pub(super) struct Reasons<'a> {
+    by_what: &'a BTreeMap<String, String>,
+    /// Of outputs, by their names.
+    by_output: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Reasons<'a> {
+    pub(super) fn new(by_what: &'a BTreeMap<String, String>) -> Self {
+        let mut by_output = BTreeMap::new();
+        for (path, reason) in by_what.iter().filter(|(what, _)| !is_drv(what)) {
+            by_output.entry(super::name(path)).or_insert(reason.as_str());
+        }
+        Self { by_what, by_output }
+    }
+
+    /// Why a build failed: of it, or of one of its outputs, whose names begin with
+    /// its own.
+    pub(super) fn of(&self, build: &Build) -> Option<&'a str> {
+        let own = self.by_what.get(&build.drv).map(String::as_str);
+        own.or_else(|| self.by_output.get(build.name.as_str()).copied()).or_else(|| {
+            // Of all that begin so, the first in order.
+            let begin = format!("{}-", build.name);
+            let (name, reason) = self.by_output.range(begin.as_str()..).next()?;
+            name.starts_with(&begin).then_some(*reason)
+        })
+    }
 }

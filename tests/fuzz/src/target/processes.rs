@@ -2,8 +2,8 @@
 //! the first byte says which, the rest is the text.
 
 use monitor::active::worker::{Builder, Files, is_store_name, name, pairs};
-use monitor::guard::predict::package;
 use monitor::locks;
+use monitor::pname::without_version;
 use monitor::processes::{Process, is_contained, unified_group, users, variable};
 
 /// Hold the laws for an input.
@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
         b's' => stat(&text),
         b'l' => assert!(locks::parse(&text).len() <= text.lines().count()),
         b'f' => files(&text),
-        b'p' => assert!(text.starts_with(package(&text))),
+        b'p' => assert!(text.starts_with(without_version(&text))),
         _ => {
             let _ = (users(&text), is_contained(&text), unified_group(&text));
             assert!(variable(&text, "name").is_none_or(|value| text.contains(value)));
