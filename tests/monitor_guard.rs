@@ -114,8 +114,7 @@ fn builds_that_need_twice_the_memory_finish() {
     }
 }
 
-/// With what it costs, for whoever asks; in `.config/nextest.toml` nothing is shown of
-/// tests that pass, hence `--no-capture`.
+/// With what it costs, which `cargo nextest run --no-capture` shows.
 #[test]
 fn with_plenty_of_memory_nothing_is_touched() {
     let script = r#"

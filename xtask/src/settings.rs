@@ -119,6 +119,6 @@ mod tests {
         };
         assert!(row("cores").contains("| a number | 2.0– | L D | "), "{}", row("cores"));
         assert!(row("trusted-users").ends_with("| *refused* |"));
-        assert!(row("build-dir").contains("decided by `storage`"));
+        assert!(row("build-dir").contains("planned by `storage`"));
     }
 }
