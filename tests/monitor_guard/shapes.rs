@@ -68,10 +68,10 @@ fn tell(line: &str) {
 }
 
 /// Twenty guarded runs of each shape with each Nix, beside all static choices:
-/// about an hour, for a quiet machine:
+/// half an hour, for a quiet machine:
 /// `cargo nextest run -p tests --run-ignored only -E 'test(beside_static_choices)'`
 #[test]
-#[ignore = "takes an hour"]
+#[ignore = "takes half an hour"]
 fn guarded_builds_beside_static_choices() {
     // They wait more than they compute, each in a memory of its own.
     std::thread::scope(|scope| {
