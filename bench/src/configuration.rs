@@ -41,7 +41,11 @@ pub fn read(text: &str, hardware: &Hardware) -> Result<Wanted> {
         "original" => Wanted { name, settings: Some(original(hardware)?), is_lenient: true },
         "plan" => strict(planned(&profile::run(hardware.clone(), &Options::default())?)?),
         _ if text.contains('=') => strict(overrides(text)?),
-        _ => strict(file(Path::new(text)).context(name.clone())?),
+        _ => {
+            let known = "a configuration is default, original, plan, NAME=VALUE,… or a file; what \
+                         to build is named after both";
+            strict(file(Path::new(text)).context(Hint::new(known)).context(name.clone())?)
+        }
     })
 }
 
