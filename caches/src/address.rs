@@ -1,10 +1,10 @@
 //! Where a cache is, as `substituters` says it.
 
 use std::fmt;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use detect::nix::SECRET;
+use profile::refuse;
 use url::Url;
 
 /// A cache's address.
@@ -78,7 +78,7 @@ impl Address {
         let is_whole = !has_login
             && url.fragment().is_none()
             && url.query_pairs().all(|(name, _)| name == "priority");
-        let is_plain = is_whole && is_plain(&shown);
+        let is_plain = is_whole && refuse::place(&shown).is_some();
         Ok(Self { place, shown, is_plain })
     }
 
@@ -98,21 +98,6 @@ impl Address {
     pub fn is_same(&self, other: &Self) -> bool {
         self.place == other.place
     }
-}
-
-/// Whether `nix-conf-write` takes an address: it refuses a plan that has another.
-fn is_plain(text: &str) -> bool {
-    let (place, priority) = text.split_once("?priority=").unwrap_or((text, "0"));
-    let Some((scheme, rest)) = place.split_once("://") else { return false };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (host, port) = host.split_once(':').unwrap_or((host, "443"));
-    let is_place = match scheme {
-        "http" | "https" => !host.is_empty() && port.parse::<NonZeroU16>().is_ok(),
-        "file" => host.is_empty() && !path.is_empty(),
-        _ => false,
-    };
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "-._~/:".contains(c);
-    is_place && rest.chars().all(is_word) && priority.parse::<u32>().is_ok()
 }
 
 /// Without credentials.

@@ -18,6 +18,8 @@ use detect::release::Release;
 use crate::catalogue::{self, Entry, Kind};
 use crate::plan::{Plan, Setting, Value};
 
+pub use proof::place;
+
 /// Check a whole plan. The release it is for is the answer.
 pub fn check(plan: &Plan) -> Result<Release> {
     let target = &plan.profile.target;

@@ -26,7 +26,7 @@ pub(super) fn check_url(url: &str, caches: &[Cache]) -> Result<()> {
 /// A cache's URL without what may differ: a slash at its end, and a priority.
 /// No other parameter is let through, since `?trusted=1` would turn signatures
 /// off; nor is a URL that Nix 2.34 cannot parse, which would stop every command.
-fn place(url: &str) -> Option<&str> {
+pub fn place(url: &str) -> Option<&str> {
     let (place, priority) = url.split_once("?priority=").unwrap_or((url, "0"));
     priority.parse::<u32>().ok()?;
     let (scheme, rest) = place.split_once("://")?;
