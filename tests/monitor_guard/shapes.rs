@@ -63,7 +63,7 @@ fn best(said: &str, name: &str) -> Option<f64> {
 }
 
 /// A figure for whoever asked for it.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
