@@ -40,10 +40,12 @@ const SHAPES: &str = r#"
         nix-build --no-out-link graph.nix --argstr salt $start -j $2 > built 2> errors || rc=$?
         echo "$shape $1 rc=$rc milliseconds=$((($(date +%s%N) - start) / 1000000)) built=$(wc -l < built)"
     }
-    guarded() {
-        ./monitor guard --costs costs.json 2> guard.log & guard=$!
+    guarded() { # TIMES ARGUMENT...
+        local times=$1
+        shift
+        ./monitor guard "$@" 2> guard.log & guard=$!
         until_there run/guard.json
-        one guarded 8
+        for time in $(seq $times); do one guarded$time 8; done
         kill $guard
         wait $guard || true
     }
@@ -81,8 +83,31 @@ fn guarded_builds_beside_static_choices() {
     });
 }
 
+/// Without any record, the first time is what it is; by the third, the guard has seen
+/// what each build needs.
+#[test]
+#[ignore = "takes some minutes"]
+fn what_was_seen_is_enough_to_go_by() {
+    std::thread::scope(|scope| {
+        for nix in real_nix() {
+            scope.spawn(move || {
+                for shape in ["many", "giant", "sudden"] {
+                    let Some(said) = run(&nix, shape, "guarded 3") else { return };
+                    let of = |time| best(&said, &format!("guarded{time}"));
+                    tell(&format!("Nix {} {shape}: {:?}", nix.version, [of(1), of(2), of(3)]));
+                    assert!(of(3).is_some(), "{said}");
+                }
+            });
+        }
+    });
+}
+
+fn run(nix: &RealNix, shape: &str, script: &str) -> Option<String> {
+    said(nix, &format!("shape={shape}\n{SHAPES}\n{script}"))
+}
+
 fn compare(nix: &RealNix, shape: &str) {
-    let run = |script: &str| said(nix, &format!("shape={shape}\n{SHAPES}\n{script}"));
+    let run = |script: &str| run(nix, shape, script);
     let mut statics = Vec::new();
     for jobs in 1..=6 {
         // One at a time takes nearly as long as a run may; it does not vary either.
@@ -94,8 +119,8 @@ fn compare(nix: &RealNix, shape: &str) {
     assert!(best(&without, "8").is_none(), "unguarded builds are killed: {without}");
     let mut times = Vec::new();
     for _ in 0..20 {
-        let Some(with) = run("guarded") else { return };
-        times.push(best(&with, "guarded").expect(&with));
+        let Some(with) = run("guarded 1 --costs costs.json") else { return };
+        times.push(best(&with, "guarded1").expect(&with));
     }
     times.sort_by(f64::total_cmp);
     let best = statics.iter().min_by(|one, other| one.1.total_cmp(&other.1));
