@@ -18,7 +18,7 @@ fn rounds() -> u32 {
 }
 
 /// Builds of which one at a time fits, decoys, and a guard that is ended again
-/// and again, `$rounds` times in the way that `$end_it` says.
+/// and again, `$rounds` times in the way that `$end_it` says, once `$first` is done.
 const ENDED: &str = r#"
     confine 600
     guarded_daemon
@@ -58,7 +58,9 @@ const ENDED: &str = r#"
             || cat errors >> failed
     done & nix=$!
     stopping=0 decoys=4
+    eval "$first"
     for round in $(seq $rounds); do
+        rm -f run/full
         ./monitor guard --costs costs.json 2>> guard.log & guard=$!
         for try in $(seq 500); do
             if [ "$(stopped)" != 0 ]; then stopping=$((stopping + 1)); break; fi
@@ -93,12 +95,12 @@ const ENDED: &str = r#"
 /// Rounds in one run: a run is given two minutes.
 const AT_ONCE: u32 = 20;
 
-fn check_end(nix: &RealNix, end: &str) {
+fn check_end(nix: &RealNix, first: &str, end: &str) {
     let mut left = rounds();
     while left > 0 {
         let now = left.min(AT_ONCE);
         left -= now;
-        let script = format!("end_it='{end}' rounds={now}\n{ENDED}");
+        let script = format!("first='{first}' end_it='{end}' rounds={now}\n{ENDED}");
         let Some(said) = said(nix, &script) else { return };
         for round in 1..=now {
             assert!(said.contains(&format!("round {round}: 0 are stopped")), "{end}: {said}");
@@ -122,7 +124,7 @@ fn killed_or_told_to_end_nothing_stays_stopped() {
     ];
     let nixes = real_nix();
     for (end, nix) in ends.iter().zip(nixes.iter().cycle()) {
-        check_end(nix, end);
+        check_end(nix, ":", end);
     }
 }
 
@@ -136,8 +138,15 @@ fn stopped_itself_nothing_stays_stopped() {
     ];
     let nixes = real_nix();
     for (end, nix) in ends.iter().zip(nixes.iter().rev().cycle()) {
-        check_end(nix, end);
+        check_end(nix, ":", end);
     }
+}
+
+#[test]
+fn on_a_full_disk_nothing_stays_stopped() {
+    let Some(nix) = real_nix().pop() else { return };
+    let small = "mount -t tmpfs -o size=64k none run";
+    check_end(&nix, small, "cat /dev/zero > run/full 2> /dev/null || true; kill -KILL $guard");
 }
 
 #[test]
