@@ -8,6 +8,8 @@ use profile::plan::{Plan, Setting, Value};
 use profile::{Options, run};
 use proptest::prelude::*;
 
+use crate::tools::{text, tool};
+
 /// Names that must never be written, each as invariant 3 of the design has it.
 const FORBIDDEN: [&str; 22] = [
     "trusted-users",
@@ -295,4 +297,18 @@ fn contents() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 0..200),
         prop::collection::vec(lines, 0..6).prop_map(|lines| lines.join("\n").into_bytes()),
     ]
+}
+
+#[test]
+fn what_has_no_end_is_not_read_to_it() {
+    for arguments in [
+        &["gate", "/dev/zero", "--against", "/dev/zero"][..],
+        &["simulate", "/dev/zero"],
+        &["compare", "/dev/zero", "plan"],
+    ] {
+        let output = tool("bench").args(arguments).output().expect("it runs");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+        assert!(errors.starts_with("bench: /dev/zero: larger than 16 MiB"), "{errors}");
+    }
 }

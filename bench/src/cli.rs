@@ -4,7 +4,7 @@ mod ci;
 mod more;
 mod work;
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -347,7 +347,7 @@ impl Gate {
         self.common.apply_color();
         let read = |path: &Path| -> Result<Outcome> {
             let name = || path.display().to_string();
-            Outcome::parse(&fs::read(path).with_context(name)?).with_context(name)
+            Outcome::parse(&stage::read_file(path).with_context(name)?).with_context(name)
         };
         let gated = gate(&read(&self.result)?, &read(&self.against)?, self.max_regression)?;
         let sentence = gated.sentence();

@@ -5,7 +5,6 @@
 //! read back.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -50,7 +49,7 @@ pub fn read(text: &str, hardware: &Hardware) -> Result<Wanted> {
 }
 
 fn file(path: &Path) -> Result<BTreeMap<String, String>> {
-    let text = fs::read_to_string(path)?;
+    let text = String::from_utf8(detect::stage::read_file(path)?)?;
     if text.trim_start().starts_with('{') {
         return planned(&detect::stage::parse(text.as_bytes())?);
     }

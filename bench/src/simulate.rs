@@ -5,6 +5,8 @@
 
 mod fleet;
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail, ensure};
 use detect::hardware::Hardware;
 use detect::number::{Cpus, Version};
@@ -93,7 +95,7 @@ impl Host {
         if let Some(host) = Self::parse(text) {
             return Ok(host);
         }
-        let file = std::fs::read(text).with_context(|| text.to_owned())?;
+        let file = detect::stage::read_file(Path::new(text)).with_context(|| text.to_owned())?;
         let value: serde_json::Value = detect::stage::parse(&file).context(text.to_owned())?;
         let hardware = match value.get("hardware") {
             Some(_) => serde_json::from_value::<Plan>(value).map(|plan| plan.hardware),

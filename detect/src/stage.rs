@@ -26,8 +26,7 @@ pub fn read<T: DeserializeOwned>(input: Option<&Path>) -> Result<T> {
     let (name, text) = match input {
         Some(path) if path != Path::new("-") => {
             let name = path.display().to_string();
-            let file = File::open(path).with_context(|| name.clone())?;
-            let text = read_bounded(file).with_context(|| name.clone())?;
+            let text = read_file(path).with_context(|| name.clone())?;
             (name, text)
         }
         _ => {
@@ -39,6 +38,11 @@ pub fn read<T: DeserializeOwned>(input: Option<&Path>) -> Result<T> {
         }
     };
     parse(&text).context(name)
+}
+
+/// The text of a file that somebody named, if it is no larger than documents are.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    read_bounded(File::open(path)?)
 }
 
 /// Read a document from its text.

@@ -149,7 +149,7 @@ fn say_to(path: &Path, command: &mut Command) -> Result<()> {
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let name = || path.display().to_string();
-    stage::parse(&fs::read(path).with_context(name)?).with_context(name)
+    stage::parse(&stage::read_file(path).with_context(name)?).with_context(name)
 }
 
 /// `4 × 2`.

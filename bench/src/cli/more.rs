@@ -141,7 +141,7 @@ impl Simulate {
     pub(super) fn run(self) -> Result<()> {
         self.common.apply_color();
         let name = || self.graph.display().to_string();
-        let text = std::fs::read(&self.graph).with_context(name)?;
+        let text = stage::read_file(&self.graph).with_context(name)?;
         let graph = graph(&text).with_context(name)?;
         let mut hosts = Vec::new();
         if self.machine.is_empty() {
