@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use detect::database;
 use detect::report::Usage;
 
@@ -41,7 +41,7 @@ pub fn named(paths: &[PathBuf], store_dir: &str) -> Result<Wanted> {
             let stdin = std::io::stdin().lock().take(LARGEST_BYTES);
             lines(stdin, store_dir, &mut add).context("stdin")?;
         } else {
-            add(resolve(path, store_dir)?);
+            add(StorePath::containing(path, store_dir).map_err(Error::msg)?);
         }
     }
     Ok(found)
@@ -57,20 +57,6 @@ fn lines(text: impl BufRead, store_dir: &str, add: &mut impl FnMut(StorePath)) -
         }
     }
     Ok(())
-}
-
-/// The store path that a path is in, or that it leads to.
-fn resolve(path: &Path, store_dir: &str) -> Result<StorePath> {
-    let inside = |path: &Path| {
-        let rest = path.strip_prefix(store_dir).ok()?;
-        rest.components().next()?.as_os_str().to_str().map(str::to_owned)
-    };
-    let name = match inside(path) {
-        Some(name) => Some(name),
-        None => inside(&path.canonicalize().with_context(|| path.display().to_string())?),
-    };
-    let name = name.ok_or_else(|| anyhow!("{}: not in {store_dir}", path.display()))?;
-    StorePath::parse(&name).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
 /// These paths and all that they need, by Nix's database where it knows them.
@@ -93,7 +79,7 @@ pub fn of(roots: &[PathBuf], database: &Path, store_dir: &str) -> Result<Wanted>
         names.extend(known);
     }
     let paths = names.iter().map(|name| StorePath::parse_full(name, store_dir));
-    found.paths = paths.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    found.paths = paths.collect::<Result<_, _>>().map_err(Error::msg)?;
     Ok(found)
 }
 

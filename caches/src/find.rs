@@ -137,8 +137,10 @@ impl Knowledge {
                 add(Wanted::Path(path.clone()), Source::Store);
             }
         }
-        for path in self.links.iter().filter_map(|link| linked(link, store_dir)) {
-            add(Wanted::Path(path), Source::System);
+        for link in &self.links {
+            if let Ok(path) = StorePath::containing(link, store_dir) {
+                add(Wanted::Path(path), Source::System);
+            }
         }
         let is_official =
             Address::parse("https://cache.nixos.org").is_ok_and(|official| official.is_same(cache));
@@ -209,13 +211,6 @@ fn told_by(folder: &Path, cache: &Address) -> Vec<String> {
 
 fn is_hash(text: &str) -> bool {
     StorePath::parse(&format!("{text}-x")).is_ok()
-}
-
-/// The store path a link leads to.
-fn linked(link: &Path, store_dir: &str) -> Option<StorePath> {
-    let target = std::fs::canonicalize(link).ok()?;
-    let rest = target.strip_prefix(store_dir).ok()?;
-    StorePath::parse(rest.iter().next()?.to_str()?).ok()
 }
 
 /// Some paths of a cache that is a folder.

@@ -3,6 +3,8 @@
 //! Source: the Nix manual, "nix-cache-info format"; libstore's
 //! binary-cache-store.cc.
 
+use std::fmt;
+
 /// The largest one read.
 pub const LARGEST_BYTES: usize = 64 << 10;
 
@@ -40,7 +42,62 @@ impl Priority {
     }
 }
 
+/// Why what a cache says makes it none for a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A web page, which Nix takes for a cache and asks before all others.
+    Page,
+    /// It is for another store, and for which one.
+    OtherStore {
+        /// Its store's directory.
+        theirs: String,
+        /// The one in question.
+        ours: String,
+    },
+    /// Its priority is no number.
+    BadPriority(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Page => formatter.write_str(
+                "a web page answers in its place: log in to the network, or mend the address",
+            ),
+            Self::OtherStore { theirs, ours } => {
+                write!(formatter, "it is for the store {theirs:?}, not {ours}: Nix skips it")
+            }
+            Self::BadPriority(text) => write!(
+                formatter,
+                "its Priority {text:?} is no number: Nix ends with `stoi` and substitutes nothing \
+                 from any cache"
+            ),
+        }
+    }
+}
+
+/// Whether an answer is a web page.
+pub fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
+}
+
 impl CacheInfo {
+    /// What a cache of this store says of itself; why it is none, otherwise.
+    pub fn of(body: &[u8], store_dir: &str) -> Result<Self, Refusal> {
+        if is_page(body) {
+            return Err(Refusal::Page);
+        }
+        let info = Self::parse(body);
+        match (&info.store_dir, &info.priority) {
+            (Some(dir), _) if dir != store_dir => Err(Refusal::OtherStore {
+                theirs: dir.chars().filter(|letter| !letter.is_control()).take(120).collect(),
+                ours: store_dir.to_owned(),
+            }),
+            (_, Priority::Bad(text)) => Err(Refusal::BadPriority(text.clone())),
+            _ => Ok(info),
+        }
+    }
+
     /// Read one. Nothing is an error: Nix takes even a web page for one.
     pub fn parse(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(&text[..text.len().min(LARGEST_BYTES)]);
@@ -74,7 +131,7 @@ fn priority(text: &str) -> Priority {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{CacheInfo, Priority};
+    use super::{CacheInfo, Priority, Refusal};
 
     #[test]
     fn what_a_cache_says() {
@@ -101,6 +158,17 @@ mod tests {
     fn a_web_page_is_an_empty_one() {
         assert_eq!(CacheInfo::parse(b"<!doctype html>\n<p>Log in"), CacheInfo::default());
         assert!(!CacheInfo::parse(b"WantMassQuery: true").want_mass_query);
+    }
+
+    #[test]
+    fn what_is_no_cache_of_this_store() {
+        let of = |text: &str| CacheInfo::of(text.as_bytes(), "/nix/store");
+        assert!(of("StoreDir: /nix/store\nPriority: 40\n").is_ok() && of("").is_ok());
+        assert_eq!(of("\n<html>"), Err(Refusal::Page));
+        assert_eq!(of("Priority: high"), Err(Refusal::BadPriority("high".to_owned())));
+        let other = of("StoreDir: /gnu/\u{1b}store\nPriority: high").expect_err("another store");
+        let text = "it is for the store \"/gnu/store\", not /nix/store: Nix skips it";
+        assert_eq!(other.to_string(), text);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::address::Address;
 use crate::client::{Answer, Client, Trouble};
-use crate::info::{self, CacheInfo, Priority};
+use crate::info::{self, CacheInfo};
 use crate::narinfo;
 use crate::pace::{self, Pace};
 use crate::path::StorePath;
@@ -106,22 +106,9 @@ impl Asker {
     pub async fn greet(&mut self, store_dir: &str) -> Result<CacheInfo, Trouble> {
         self.requests += 1;
         let answer = self.client.get(&self.cache, "nix-cache-info", info::LARGEST_BYTES).await;
-        let broken = |why: String| Err(Trouble::Broken(why));
         let found = answer.and_then(|answer| {
-            if answer.body.trim_ascii_start().starts_with(b"<") {
-                return broken("a web page instead of nix-cache-info".to_owned());
-            }
-            let info = CacheInfo::parse(&answer.body);
-            match (&info.store_dir, &info.priority) {
-                (Some(dir), _) if dir != store_dir => {
-                    let dir: String = dir.chars().filter(|c| !c.is_control()).take(120).collect();
-                    broken(format!("it is for the store {dir:?}, not {store_dir}: Nix skips it"))
-                }
-                (_, Priority::Bad(text)) => {
-                    broken(format!("its Priority {text:?} is no number, which ends every Nix"))
-                }
-                _ => Ok(info),
-            }
+            CacheInfo::of(&answer.body, store_dir)
+                .map_err(|refusal| Trouble::Broken(refusal.to_string()))
         });
         if let Err(trouble) = &found {
             self.gave_up = Some(trouble.clone());

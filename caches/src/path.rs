@@ -1,6 +1,8 @@
 //! Store paths.
 
 use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::hash::is_nix32;
 
@@ -55,6 +57,25 @@ impl StorePath {
         }
     }
 
+    /// The path of this store that a path is in, which need not be there, or that a
+    /// link leads into.
+    pub fn containing(path: &Path, store_dir: &str) -> Result<Self, String> {
+        let inside = |path: &Path, store: &Path| {
+            let rest = path.strip_prefix(store).ok()?;
+            Some(rest.iter().next()?.to_string_lossy().into_owned())
+        };
+        let by_text = path.to_str().and_then(canonical);
+        let by_text = by_text.and_then(|path| inside(Path::new(&path), Path::new(store_dir)));
+        let name = by_text.or_else(|| {
+            // The store's folder may itself be reached by a link.
+            let store = fs::canonicalize(store_dir).unwrap_or_else(|_| PathBuf::from(store_dir));
+            inside(&fs::canonicalize(path).ok()?, &store)
+        });
+        let path: String = path.to_string_lossy().chars().take(120).collect();
+        let name = name.ok_or_else(|| format!("{path:?} is not in {store_dir}"))?;
+        Self::parse(&name).map_err(|why| format!("{path:?}: {why}"))
+    }
+
     /// The hash, as a cache is asked for it: `HASH.narinfo`.
     pub fn hash(&self) -> &str {
         &self.0[..HASH_LENGTH]
@@ -90,6 +111,10 @@ fn canonical(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
     use proptest::prelude::*;
 
     use super::StorePath;
@@ -117,6 +142,27 @@ mod tests {
         for path in ["", "a", "/gnu/store/x", "/nix/store", "/nix/store/a/b", "nix/store/a"] {
             assert!(StorePath::parse_full(path, "/nix/store").is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_in_a_path_or_leads_there() {
+        let folder = tempfile::tempdir().expect("folder");
+        let name = format!("{HASH}-a");
+        let store = folder.path().join("store");
+        fs::create_dir_all(store.join(&name).join("bin")).expect("folder");
+        symlink(&store, folder.path().join("by-link")).expect("link");
+        symlink(store.join(&name).join("bin"), folder.path().join("result")).expect("link");
+        let by_link = folder.path().join("by-link");
+        let of = |path: &Path| StorePath::containing(path, by_link.to_str().expect("text"));
+        for path in
+            [by_link.join(&name), by_link.join(&name).join("no/such"), folder.path().join("result")]
+        {
+            assert_eq!(of(&path).map(|path| path.to_string()), Ok(name.clone()), "{path:?}");
+        }
+        for path in ["/nonexistent", "/", "", "..", "/etc/passwd"] {
+            assert!(of(Path::new(path)).is_err(), "{path}");
+        }
+        assert!(of(&by_link.join("junk")).is_err_and(|why| why.contains("too short")));
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use crate::address::{Address, Place};
 use crate::client::{Client, Trouble};
 use crate::find::{Candidate, Knowledge, Source, Wanted, in_folder};
 use crate::foreign;
-use crate::info::{self, CacheInfo, Priority};
+use crate::info::{self, CacheInfo, Priority, is_page};
 use crate::judge::{Judgement, judge};
 use crate::key::Keys;
 use crate::nar::{self, Archive, Flaw};
@@ -127,31 +127,13 @@ async fn about(
         Trouble::Missing(status) => format!("no cache: it has no nix-cache-info (status {status})"),
         trouble => format!("nix-cache-info: {trouble}"),
     })?;
-    if is_page(&answer.body) {
-        return Err("a web page answers in its place: log in to the network, or mend the address"
-            .to_owned());
+    let info = CacheInfo::of(&answer.body, store_dir).map_err(|refusal| refusal.to_string())?;
+    if info.store_dir.is_none() {
+        report.findings.push("nix-cache-info names no StoreDir".to_owned());
     }
-    let info = CacheInfo::parse(&answer.body);
-    match &info.store_dir {
-        Some(dir) if dir == store_dir => {}
-        Some(dir) => {
-            let dir: String = dir.chars().filter(|c| !c.is_control()).take(120).collect();
-            return Err(format!("it is for the store {dir:?}, not {store_dir}: Nix skips it"));
-        }
-        None => report.findings.push("nix-cache-info names no StoreDir".to_owned()),
-    }
-    match &info.priority {
-        Priority::Number(_) => {}
-        Priority::Missing => report.findings.push(
-            "nix-cache-info names no Priority: Nix takes that as 0 and asks it before all others"
-                .to_owned(),
-        ),
-        Priority::Bad(text) => {
-            return Err(format!(
-                "its Priority {text:?} is no number: Nix ends with `stoi` and substitutes nothing \
-                 from any cache"
-            ));
-        }
+    if info.priority == Priority::Missing {
+        let what = "Nix takes that as 0 and asks it before all others";
+        report.findings.push(format!("nix-cache-info names no Priority: {what}"));
     }
     report.priority = info.priority.effective();
     report.want_mass_query = Some(info.want_mass_query);
@@ -292,10 +274,6 @@ async fn archive(client: &Client, cache: &Address, info: &NarInfo, report: &mut 
             report.why = format!("{}, but {why}", report.why);
         }
     }
-}
-
-fn is_page(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'<')
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -8,12 +8,13 @@ use detect::hardware::Note;
 use detect::human::size;
 use detect::release::Release;
 use profile::plan::{Plan, Value};
+use profile::refuse::build_dir::ON_ROOT;
 use profile::sizing::GIB;
 
 use crate::Decision;
 use crate::disk::{disk, is_good};
 use crate::memory::{memory, mounted};
-use crate::site::{ON_ROOT, Site, has_build_dir};
+use crate::site::{Site, has_build_dir};
 
 /// What one build may write, of which every job has one. The sources and
 /// objects of GCC take 11 GiB; most packages take far less.

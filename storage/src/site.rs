@@ -11,11 +11,7 @@ use detect::hardware::{Implementation, Media, Place};
 use detect::release::Release;
 use profile::catalogue;
 use profile::plan::{Plan, Value};
-
-/// A directory at the top, where it is on the root's file system for certain:
-/// `/var`, `/srv` and their like may be mounted apart. Only root can make one
-/// there, and nobody else can write above it, which Nix 2.30 insists on.
-pub(crate) const ON_ROOT: &str = "/nix-builds";
+use profile::refuse::build_dir::ON_ROOT;
 
 /// The defaults of `build-dir` there have been. A machine whose builds run in
 /// any other directory has that from its owner, who is not overruled.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::memory::Memory;
 use crate::address::{Address, Place};
 use crate::client::{Client, Trouble};
-use crate::info::{self, CacheInfo, Priority};
+use crate::info::{self, CacheInfo, Refusal, is_page};
 use crate::judge::{Judgement, judge, signers};
 use crate::key::{Keys, PublicKey};
 use crate::narinfo::{self, NarInfo};
@@ -96,21 +96,16 @@ pub async fn about(client: &Client, cache: &Address, store_dir: &str) -> About {
             };
         }
     };
-    if is_page(&body) {
-        // Nix takes even that for a cache, and asks it first of all.
-        return About::Not(Malformed, "a web page answers in its place".to_owned());
-    }
-    let info = CacheInfo::parse(&body);
-    match (info.store_dir, info.priority) {
-        (Some(dir), _) if dir != store_dir => {
-            let dir: String = dir.chars().take(120).collect();
-            About::Not(OtherStore, format!("it is for the store {dir:?}, not {store_dir}"))
+    match CacheInfo::of(&body, store_dir) {
+        Ok(info) => About::Cache(info.priority.effective().unwrap_or(0)),
+        Err(refusal) => {
+            let outcome = match refusal {
+                Refusal::Page => Malformed,
+                Refusal::OtherStore { .. } => OtherStore,
+                Refusal::BadPriority(_) => Fatal,
+            };
+            About::Not(outcome, refusal.to_string())
         }
-        (_, Priority::Bad(text)) => About::Not(
-            Fatal,
-            format!("its Priority {text:?} is no number: Nix ends, whatever other caches have"),
-        ),
-        (_, priority) => About::Cache(priority.effective().unwrap_or(0)),
     }
 }
 
@@ -143,10 +138,6 @@ pub async fn answer(client: &Client, cache: &Address, path: &StorePath, store_di
         }
         Err(malformed) => Answer::Not(Malformed, format!("{file} is malformed: {malformed}")),
     }
-}
-
-fn is_page(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Whom this machine's Nix believes.

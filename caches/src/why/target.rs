@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use detect::hardware::Nix;
 
 use super::Cause;
@@ -32,7 +32,7 @@ pub fn targets(argument: &str, store_dir: &str, nix: Option<&Nix>) -> Result<Vec
         Some((path, wanted)) if is_derivation(path) => (path, wanted),
         _ => (argument, "*"),
     };
-    let path = resolve(path, store_dir)?;
+    let path = StorePath::containing(Path::new(path), store_dir).map_err(Error::msg)?;
     if !is_derivation(path.name()) {
         let asked = format!("{store_dir}/{path}");
         return Ok(vec![Target { asked, output: None, path: Some(path), obstacles: Vec::new() }]);
@@ -84,25 +84,6 @@ fn obstacles(derivation: &Derivation, is_known: bool, nix: Option<&Nix>) -> Vec<
         causes.push(Cause { why: why.to_owned(), fix: None });
     }
     causes
-}
-
-/// The path of the store that is meant.
-fn resolve(path: &str, store_dir: &str) -> Result<StorePath> {
-    // A path of the store itself need not be there.
-    match StorePath::parse_full(path, store_dir) {
-        Ok(path) => Ok(path),
-        Err(why) => match std::fs::canonicalize(path) {
-            Ok(target) => within(&target, store_dir).ok_or_else(|| anyhow!(why)),
-            Err(_) => bail!(why),
-        },
-    }
-}
-
-fn within(target: &Path, store_dir: &str) -> Option<StorePath> {
-    // The store's folder may itself be reached by a link.
-    let folder = std::fs::canonicalize(store_dir).unwrap_or_else(|_| PathBuf::from(store_dir));
-    let rest = target.strip_prefix(folder).ok()?;
-    StorePath::parse(rest.iter().next()?.to_str()?).ok()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

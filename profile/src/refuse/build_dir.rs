@@ -4,11 +4,15 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-/// The directories that `storage` plans, which are for builds and nothing else:
-/// one at the top, where it is certain to be on the root's file system, and
-/// those that Nix and Lix have of their own. Only in these does a plan have
-/// tmpfiles.d delete what is old; `plan.nix` lets builds run in no others.
-pub const BUILD_DIRS: [&str; 3] = ["/nix-builds", "/nix/var/nix/builds", "/nix/var/nix/b"];
+/// A directory at the top, where it is on the root's file system for certain:
+/// `/var`, `/srv` and their like may be mounted apart. Only root can make one
+/// there, and nobody else can write above it, which Nix 2.30 insists on.
+pub const ON_ROOT: &str = "/nix-builds";
+
+/// The directories that `storage` plans, which are for builds and nothing else: the
+/// one at the top, and those that Nix and Lix have of their own. Only in these does a
+/// plan have tmpfiles.d delete what is old; `plan.nix` lets builds run in no others.
+pub const BUILD_DIRS: [&str; 3] = [ON_ROOT, "/nix/var/nix/builds", "/nix/var/nix/b"];
 
 /// Folders that hold what is not ours, where root would make builds run. Those
 /// of macOS are among them, whose file system may take either case for the other.
