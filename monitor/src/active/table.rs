@@ -18,12 +18,20 @@ pub const TITLES: [&str; 7] = ["Build", "Time", "Expected", "CPU", "Memory", "By
 /// One line for each build under a line of titles.
 pub fn table(active: &Active) -> String {
     if active.builds.is_empty() {
-        return "nothing is being built\n".to_owned();
+        return format!("{}\n", nothing(active));
     }
     let titles = TITLES.map(str::to_owned);
     let rows: Vec<[String; 7]> =
         std::iter::once(titles).chain(active.builds.iter().map(row)).collect();
     human::table(&rows, [false; 7])
+}
+
+/// What is said where there is no build to show.
+pub fn nothing(active: &Active) -> &'static str {
+    match active.unseen() {
+        None => "nothing is being built",
+        Some(_) => "it cannot be seen what is being built",
+    }
 }
 
 /// The cells of a build.
@@ -57,14 +65,19 @@ pub fn expected(build: &Build) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use detect::hardware::Note;
     use detect::number::Version;
 
     use super::table;
     use crate::active::Active;
+    use crate::active::look::UNSEEN;
 
     #[test]
     fn an_idle_machine_says_so() {
         let idle = Active { version: Version, builds: Vec::new(), notes: Vec::new() };
         assert_eq!(table(&idle), "nothing is being built\n");
+        let notes = vec![Note::warning(UNSEEN, "/proc/locks cannot be read")];
+        let blind = Active { notes, ..idle };
+        assert_eq!(table(&blind), "it cannot be seen what is being built\n");
     }
 }

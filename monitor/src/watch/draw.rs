@@ -11,7 +11,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
 
-use crate::active::table::{TITLES, row};
+use crate::active::table::{TITLES, nothing, row};
 use crate::active::{Active, Build};
 use crate::human::short;
 
@@ -76,8 +76,8 @@ impl Shown {
         frame.render_widget(Line::styled("Nix builds", bold), head);
         frame.render_widget(Line::from(self.sum()).alignment(Alignment::Right), head);
         if self.active.builds.is_empty() {
-            let nothing = dim("nothing is being built").alignment(Alignment::Center);
-            frame.render_widget(nothing, body);
+            let text = dim(nothing(&self.active)).alignment(Alignment::Center);
+            frame.render_widget(text, body);
         } else {
             let mut state = TableState::new().with_offset(self.first);
             frame.render_stateful_widget(self.table(body.width), body, &mut state);
@@ -253,7 +253,10 @@ mod tests {
         assert!(drawn(&shown, 80).contains("new-39"));
         shown.scroll(isize::MIN);
         assert!(drawn(&shown, 80).contains("late-1"));
-        shown.take(Active { builds: Vec::new(), ..active(1.0) }, Instant::now());
+        let blind = Active { builds: Vec::new(), ..active(1.0) };
+        shown.take(blind.clone(), Instant::now());
+        assert!(drawn(&shown, 80).contains("it cannot be seen what is being built"));
+        shown.take(Active { notes: Vec::new(), ..blind }, Instant::now());
         assert!(drawn(&shown, 80).contains("nothing is being built"));
     }
 }
