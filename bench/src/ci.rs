@@ -25,6 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::link::slow;
 use crate::nix::Nix;
 use crate::sample::{How, run};
+use crate::sampler::Sampler;
 use crate::statistics::median;
 use crate::store::{Store, copy, remove};
 use server::{Server, get, put, serve};
@@ -125,6 +126,7 @@ struct Runner<'a> {
     setting: Setting,
     store: Store,
     nix: Nix,
+    sampler: Sampler,
     /// The public half of the key.
     public: String,
     interrupt: &'a Interrupt,
@@ -182,7 +184,8 @@ impl<'a> Runner<'a> {
             ["key", "key.pub"].map(|name| store.path().join(name).display().to_string());
         nix.ask("nix-store", &["--generate-binary-cache-key", KEY, &secret, &public], "")?;
         let public = std::fs::read_to_string(&public)?.trim().to_owned();
-        Ok(Self { setting, store, nix, public, interrupt })
+        let sampler = Sampler::default();
+        Ok(Self { setting, store, nix, sampler, public, interrupt })
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -253,7 +256,7 @@ impl<'a> Runner<'a> {
             command.args(["--arg", name, &value.to_string()]);
         }
         let how = How { events: true, ..How::default() };
-        match run(&mut command, how, self.interrupt)? {
+        match run(&mut command, how, &self.sampler, self.interrupt)? {
             Some(sample) => Ok((sample.builds, std::fs::read_link(link)?.display().to_string())),
             None => bail!("interrupted"),
         }

@@ -37,7 +37,7 @@ pub struct Compared {
     pub pairs: u32,
     /// Pairs far from the others, by number. They count like the others.
     pub outliers: Vec<u32>,
-    /// What the order of runs and the drawing of pairs came from.
+    /// What the order of runs came from.
     pub seed: u64,
     /// Why no more pairs were run.
     pub stopped: Stopped,
@@ -60,7 +60,7 @@ pub struct Measured {
     pub configuration: Configuration,
     /// The median time, and where the true one is. `null` of fewer than two runs.
     pub seconds: Option<Estimate>,
-    /// What the drawing of runs came from.
+    /// The seed that was given: one configuration by itself has no order to decide.
     pub seed: u64,
     /// Why no more runs were made.
     pub stopped: Stopped,
@@ -144,7 +144,8 @@ pub struct Run {
     pub wall_seconds: f64,
     /// CPU time of Nix and all it started, where no daemon builds.
     pub cpu_seconds: Option<f64>,
-    /// Most memory of these at once, looked at ten times a second.
+    /// Most memory of these at once, looked at ten times a second; `null` where it was
+    /// over before anything was seen.
     pub peak_memory_bytes: Option<u64>,
     /// Derivations built.
     pub builds: Option<u32>,
@@ -152,7 +153,8 @@ pub struct Run {
     pub disturbance: Disturbance,
 }
 
-/// What else went on during a run.
+/// What else went on during a run. Shares are `null` of what took less than a tenth of
+/// a second: the kernel counts in hundredths.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disturbance {
@@ -250,14 +252,15 @@ pub fn change(ratio: f64) -> String {
     format!("{:+.1} %", (ratio - 1.0) * 100.0)
 }
 
-/// The ratios of the pairs in which both have some figure.
+/// The ratios of the pairs in which both have some figure. A pair's runs follow one
+/// another.
 pub fn ratios(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<f64> {
-    let of = |pair: u32, side| {
-        let run = runs.iter().find(|run| run.pair == pair && run.side == side);
+    let pairs = runs.chunk_by(|one, next| one.pair == next.pair).filter(|pair| pair[0].pair > 0);
+    let of = |pair: &[Run], side| {
+        let run = pair.iter().find(|run| run.side == side);
         run.and_then(&figure).filter(|figure| *figure > 0.0)
     };
-    let last = runs.iter().map(|run| run.pair).max().unwrap_or(0);
-    (1..=last).filter_map(|pair| Some(of(pair, Side::B)? / of(pair, Side::A)?)).collect()
+    pairs.filter_map(|pair| Some(of(pair, Side::B)? / of(pair, Side::A)?)).collect()
 }
 
 fn series(runs: &[Run], side: Side, configuration: &Configuration) -> Series {

@@ -8,6 +8,9 @@ use crate::compared::Disturbance;
 /// Ticks a second of /proc/stat, which the kernel has promised to user space.
 const TICKS: f64 = 100.0;
 
+/// Of what takes less, nothing is said: it is ten ticks of one CPU.
+const LEAST_SECONDS: f64 = 0.1;
+
 /// What has happened up to a moment.
 #[derive(Clone, Debug)]
 pub struct Moment {
@@ -16,7 +19,6 @@ pub struct Moment {
     cpu_stalled: Option<f64>,
     io_stalled: Option<f64>,
     load_1m: Option<f64>,
-    children_seconds: Option<f64>,
 }
 
 /// CPU seconds of the whole machine.
@@ -38,18 +40,19 @@ impl Moment {
             cpu_stalled: stalled("cpu"),
             io_stalled: stalled("io"),
             load_1m: read("/proc/loadavg").and_then(|text| text.split(' ').next()?.parse().ok()),
-            children_seconds: read("/proc/self/stat").and_then(|text| children(&text)),
         }
     }
 
-    /// CPU time since then of processes that we started and that have ended.
-    pub fn children_since(&self, then: &Self) -> Option<f64> {
-        Some(self.children_seconds? - then.children_seconds?)
+    /// What went on from then to now besides our own `cpu_seconds`.
+    pub fn until_now(&self, cpu_seconds: Option<f64>) -> Disturbance {
+        if self.at.elapsed().as_secs_f64() < LEAST_SECONDS {
+            return Disturbance { load_1m: self.load_1m, ..Disturbance::default() };
+        }
+        Self::now().since(self, cpu_seconds)
     }
 
-    /// What went on since then besides our own `cpu_seconds`.
-    pub fn since(&self, then: &Self, cpu_seconds: Option<f64>) -> Disturbance {
-        let wall = (self.at - then.at).as_secs_f64().max(1e-3);
+    fn since(&self, then: &Self, cpu_seconds: Option<f64>) -> Disturbance {
+        let wall = (self.at - then.at).as_secs_f64();
         let share = |now: Option<f64>, then: Option<f64>| Some(rounded((now? - then?) / wall));
         let of = |figure: fn(&Stat) -> f64| {
             let (now, then) = (self.stat.as_ref()?, then.stat.as_ref()?);
@@ -98,19 +101,12 @@ fn stalled(text: &str) -> Option<f64> {
     Some(total / 1e6)
 }
 
-/// `cutime` and `cstime` of a /proc/PID/stat, the 16th and 17th field. The name, the
-/// second, may hold anything.
-fn children(text: &str) -> Option<f64> {
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(13);
-    let mut next = || fields.next()?.parse::<f64>().ok();
-    Some((next()? + next()?) / TICKS)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::thread;
+    use std::time::Duration;
 
-    use super::{Moment, children, stalled, stat};
+    use super::{Moment, stalled, stat};
 
     #[test]
     fn reads_what_the_kernel_writes() {
@@ -118,23 +114,19 @@ mod tests {
         assert!((found.busy - 1.6).abs() < 1e-9 && (found.all - 11.0).abs() < 1e-9, "{found:?}");
         let pressure = "some avg10=0.33 avg60=5.97 avg300=13.67 total=2500000\nfull total=1\n";
         assert_eq!(stalled(pressure), Some(2.5));
-        let line = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 250 50 20 0";
-        assert_eq!(children(line), Some(3.0));
         for broken in ["", "cpu", "some", "1 (a"] {
             assert!(stat(broken).is_none() && stalled(broken).is_none());
-            assert!(children(broken).is_none());
         }
     }
 
     #[test]
-    fn counts_what_children_took() {
+    fn of_what_is_over_at_once_nothing_is_said() {
         let before = Moment::now();
-        let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
-        assert!(Command::new("sh").args(["-c", script]).status().expect("sh").success());
-        let after = Moment::now();
-        let seconds = after.children_since(&before).expect("known on Linux");
-        assert!(seconds > 0.0, "{seconds}");
-        let disturbance = after.since(&before, Some(seconds));
-        assert!(disturbance.foreign_cpu.is_some(), "{disturbance:?}");
+        let soon = before.until_now(Some(0.0));
+        assert!(soon.load_1m.is_some() && soon.foreign_cpu.is_none(), "{soon:?}");
+        thread::sleep(Duration::from_millis(150));
+        let later = before.until_now(Some(0.0));
+        assert!(later.foreign_cpu.is_some() && later.stolen_cpu.is_some(), "{later:?}");
+        assert_eq!(before.until_now(None).foreign_cpu, None, "our own share is not known");
     }
 }

@@ -57,13 +57,6 @@ impl Document<'_> {
         all.into_iter().filter(|series| !series.seconds.is_empty()).collect()
     }
 
-    fn seed(&self) -> u64 {
-        match self {
-            Self::Measured(measured) => measured.seed,
-            Self::Compared(compared) => compared.seed,
-        }
-    }
-
     /// The document in a form.
     pub fn write(&self, form: Form) -> Result<String> {
         Ok(match form {
@@ -235,10 +228,9 @@ impl Document<'_> {
     fn bencher(&self) -> Value {
         const NANOSECONDS: f64 = 1e9;
         let mut all = Map::new();
-        let mut random = crate::random::Random::new(self.seed());
         for series in self.series() {
             let Some(median) = series.median() else { continue };
-            let found = estimate(&series.seconds, crate::statistics::DRAWS, &mut random);
+            let found = estimate(&series.seconds);
             let [low, high] = [
                 found.map_or(median, |found| found.interval.low),
                 found.map_or(median, |found| found.interval.high),

@@ -11,8 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compared::{Compared, Measured, change};
-use crate::random::Random;
-use crate::statistics::{DRAWS, Estimate, estimate};
+use crate::statistics::{Estimate, estimate};
 
 /// What a result is against a baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,12 +51,11 @@ impl Outcome {
     }
 
     fn estimate(&self) -> Option<Estimate> {
-        let (figures, seed) = match self {
-            Self::Compared(compared) => (compared.ratios(), compared.seed),
-            Self::Measured(measured) => (measured.series().seconds, measured.seed),
+        let figures = match self {
+            Self::Compared(compared) => compared.ratios(),
+            Self::Measured(measured) => measured.series().seconds,
         };
-        let estimate = || estimate(&figures, DRAWS, &mut Random::new(seed));
-        (figures.len() >= LEAST).then(estimate).flatten()
+        (figures.len() >= LEAST).then(|| estimate(&figures)).flatten()
     }
 
     /// What was measured, in words that differ where it is something else.

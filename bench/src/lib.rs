@@ -25,6 +25,7 @@ pub mod pairs;
 pub mod random;
 pub mod rounds;
 pub mod sample;
+pub mod sampler;
 pub mod simulate;
 pub mod statistics;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::random::Random;
-use crate::statistics::{Estimate, estimate};
+use crate::statistics::estimate;
 
 /// One of the two that are compared.
 #[derive(
@@ -41,8 +41,6 @@ pub struct Rules {
     pub most_pairs: usize,
     /// No pair is begun after this.
     pub time: Duration,
-    /// How often the pairs are drawn again for an interval.
-    pub draws: usize,
 }
 
 impl Default for Rules {
@@ -52,7 +50,6 @@ impl Default for Rules {
             least_pairs: LEAST_PAIRS,
             most_pairs: 40,
             time: Duration::from_secs(600),
-            draws: crate::statistics::DRAWS,
         }
     }
 }
@@ -106,26 +103,22 @@ pub enum Stopped {
 #[derive(Debug)]
 pub struct Watch {
     rules: Rules,
-    random: Random,
     next_look: usize,
     was_narrow: bool,
 }
 
 impl Watch {
     /// Look by these rules.
-    pub fn new(rules: Rules, seed: u64) -> Self {
+    pub fn new(rules: Rules) -> Self {
         let next_look = rules.least_pairs.max(2);
-        // Another stream than that of the order.
-        let random = Random::new(seed ^ u64::MAX);
-        Self { rules, random, next_look, was_narrow: false }
+        Self { rules, next_look, was_narrow: false }
     }
 
     /// Whether so many pairs, with these ratios after so much time, are enough.
     pub fn enough(&mut self, ratios: &[f64], elapsed: Duration) -> Option<Stopped> {
         if ratios.len() >= self.next_look {
             self.next_look = ratios.len() + ratios.len().div_ceil(3);
-            let is_narrow = self
-                .estimate(ratios)
+            let is_narrow = estimate(ratios)
                 .is_some_and(|estimate| estimate.half_width() < self.rules.precision);
             if is_narrow && self.was_narrow {
                 return Some(Stopped::Precise);
@@ -136,11 +129,6 @@ impl Watch {
             return Some(Stopped::MostPairs);
         }
         (elapsed >= self.rules.time).then_some(Stopped::Time)
-    }
-
-    /// What the ratios say.
-    pub fn estimate(&mut self, ratios: &[f64]) -> Option<Estimate> {
-        estimate(ratios, self.rules.draws, &mut self.random)
     }
 }
 
@@ -169,12 +157,12 @@ mod tests {
     #[test]
     fn two_narrow_looks_end_it() {
         let quiet = |pairs| vec![1.0; pairs];
-        let mut watch = Watch::new(Rules::default(), 1);
+        let mut watch = Watch::new(Rules::default());
         let looks: Vec<usize> = (1..=40)
             .filter(|pairs| watch.enough(&quiet(*pairs), Duration::ZERO).is_some())
             .collect();
         assert_eq!(looks[0], 8, "at 6 and at 8");
-        let mut watch = Watch::new(Rules { least_pairs: 10, ..Rules::default() }, 1);
+        let mut watch = Watch::new(Rules { least_pairs: 10, ..Rules::default() });
         assert_eq!(watch.enough(&quiet(10), Duration::ZERO), None);
         assert_eq!(watch.enough(&quiet(13), Duration::ZERO), None, "not looked at");
         assert_eq!(watch.enough(&quiet(14), Duration::ZERO), Some(Stopped::Precise));
@@ -183,7 +171,7 @@ mod tests {
     #[test]
     fn pairs_and_time_are_bounded() {
         let noisy: Vec<f64> = (0..40).map(|pair| if pair % 2 == 0 { 0.5 } else { 2.0 }).collect();
-        let mut watch = Watch::new(Rules::default(), 1);
+        let mut watch = Watch::new(Rules::default());
         assert_eq!(watch.enough(&noisy[..39], Duration::ZERO), None);
         assert_eq!(watch.enough(&noisy, Duration::ZERO), Some(Stopped::MostPairs));
         assert_eq!(watch.enough(&noisy[..2], Duration::from_secs(600)), Some(Stopped::Time));

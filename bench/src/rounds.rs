@@ -1,5 +1,6 @@
 //! Runs, one after the other, until they say enough.
 
+use std::io::IsTerminal;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -13,7 +14,7 @@ use crate::configuration::lines;
 use crate::interrupt::Interrupt;
 use crate::pairs::{LEAST_PAIRS, Order, Rules, Side, Stopped, Watch};
 use crate::sample::Sample;
-use crate::statistics::{Verdict, outliers};
+use crate::statistics::{Verdict, estimate, outliers};
 use crate::subject::Prepared;
 
 /// What every measurement needs.
@@ -69,7 +70,7 @@ fn rounded(seconds: f64) -> f64 {
 /// A bar on stderr with the time left, gone when it is done; nothing where stderr is
 /// no terminal.
 pub fn bar(what: &'static str, most: usize, common: &Common) -> ProgressBar {
-    if common.quiet {
+    if common.quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}, at most {eta} left");
@@ -97,8 +98,7 @@ impl Bench<'_> {
         let figures = |runs: &[Run]| ratios(runs, |run| Some(run.seconds));
         let document = |runs: &[Run], stopped| {
             let ratios = figures(runs);
-            let mut watch = Watch::new(self.rules, self.seed);
-            let found = watch.estimate(&ratios);
+            let found = estimate(&ratios);
             let cpu = crate::compared::ratios(runs, |run| run.cpu_seconds);
             let far = outliers(&ratios).into_iter().filter_map(|at| u32::try_from(at + 1).ok());
             Compared {
@@ -115,7 +115,7 @@ impl Bench<'_> {
                 },
                 ratio: found.map(|found| found.value),
                 interval: found.map(|found| found.interval),
-                cpu: watch.estimate(&cpu),
+                cpu: estimate(&cpu),
                 pairs: u32::try_from(ratios.len()).unwrap_or(u32::MAX),
                 outliers: far.collect(),
                 seed: self.seed,
@@ -146,7 +146,7 @@ impl Bench<'_> {
             version: Version,
             subject: one.prepared.subject.clone(),
             configuration: one.configuration.clone(),
-            seconds: Watch::new(self.rules, self.seed).estimate(&figures(runs)),
+            seconds: estimate(&figures(runs)),
             seed: self.seed,
             stopped,
             runs: runs.to_vec(),
@@ -167,7 +167,7 @@ impl Bench<'_> {
         after: &mut dyn FnMut(&[Run]) -> Result<()>,
     ) -> Result<(Vec<Run>, Stopped)> {
         let began = Instant::now();
-        let mut watch = Watch::new(self.rules, self.seed);
+        let mut watch = Watch::new(self.rules);
         let mut runs = Vec::new();
         for round in 0.. {
             for side in sides() {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn bench(interrupt: &Interrupt) -> Bench<'_> {
-        let rules = Rules { time: Duration::from_secs(60), draws: 100, ..Rules::default() };
+        let rules = Rules { time: Duration::from_secs(60), ..Rules::default() };
         Bench { rules, seed: 1, interrupt, bar: indicatif::ProgressBar::hidden() }
     }
 

@@ -11,10 +11,10 @@ use monitor::recorded::Recorded;
 use monitor::stream::{Change, Stream};
 
 use crate::compared::Disturbance;
-use crate::disturbance::Moment;
 use crate::interrupt::Interrupt;
 use crate::nix::why;
-use crate::tree::{Looks, Sampler, Seen};
+use crate::sampler::{Looks, Sampler, Seen};
+use crate::tree::ended_cpu_seconds;
 
 /// What a run of Nix took.
 #[derive(Clone, Debug)]
@@ -47,13 +47,18 @@ pub struct How {
     pub accepted: &'static [i32],
 }
 
-/// Run Nix once; `None` when it was interrupted.
-pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Option<Sample>> {
+/// Run Nix once, looked at by `sampler`; `None` when it was interrupted.
+pub fn run(
+    command: &mut Command,
+    how: How,
+    sampler: &Sampler,
+    interrupt: &Interrupt,
+) -> Result<Option<Sample>> {
     if how.events {
         command.args(["--log-format", "internal-json"]);
     }
     let program = command.get_program().to_string_lossy().into_owned();
-    let before = Moment::now();
+    let ended_before = ended_cpu_seconds();
     let began = Instant::now();
     // A group of its own: what a terminal's Ctrl-C ends is ours to end.
     let mut child = command
@@ -65,8 +70,7 @@ pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Opt
         .with_context(|| program.clone())?;
     let guard = interrupt.guard(&child);
     // What only evaluates is over too soon to look at what others build.
-    let looks = Looks { memory: !how.by_daemon, builds: how.events };
-    let sampler = Sampler::start(child.id(), looks);
+    sampler.start(child.id(), Looks { memory: !how.by_daemon, builds: how.events });
     let mut stream = Stream::default();
     let mut messages = String::new();
     if let Some(errors) = child.stderr.take() {
@@ -79,8 +83,11 @@ pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Opt
     let status = child.wait()?;
     let wall_seconds = began.elapsed().as_secs_f64();
     drop(guard);
-    let after = Moment::now();
-    let Seen { peak_memory_bytes, other_builds } = sampler.stop();
+    let Seen { before, peak_memory_bytes, other_builds } = sampler.stop();
+    let cpu_seconds = (|| Some(ended_cpu_seconds()? - ended_before?))();
+    // Of a daemon's builds, our own share of what the machine did is not known.
+    let cpu_seconds = cpu_seconds.filter(|_| !how.by_daemon);
+    let disturbance = before.map(|before| before.until_now(cpu_seconds)).unwrap_or_default();
     if interrupt.came() {
         return Ok(None);
     }
@@ -89,19 +96,16 @@ pub fn run(command: &mut Command, how: How, interrupt: &Interrupt) -> Result<Opt
         bail!("{program}: {status}: {}", why(&messages));
     }
     let recorded = stream.finish();
-    let cpu_seconds = if how.by_daemon { None } else { after.children_since(&before) };
     // Nix has succeeded, so whatever began was built: no need to ask how each ended,
     // which events do not say outright.
     let built = recorded.builds.len();
-    // Of a daemon's builds, our own share of what the machine did is not known.
-    let disturbance = Disturbance { other_builds, ..after.since(&before, cpu_seconds) };
     Ok(Some(Sample {
         wall_seconds,
         build_seconds: span(&recorded),
         builds: u32::try_from(built).unwrap_or(u32::MAX),
         cpu_seconds,
         peak_memory_bytes,
-        disturbance,
+        disturbance: Disturbance { other_builds, ..disturbance },
     }))
 }
 
@@ -137,10 +141,12 @@ mod tests {
 
     use super::{How, run};
     use crate::interrupt::Interrupt;
+    use crate::sampler::Sampler;
 
     fn shell(script: &str) -> anyhow::Result<Option<super::Sample>> {
         let mut command = Command::new("sh");
-        run(command.args(["-c", script]), How::default(), &Interrupt::default())
+        let sampler = Sampler::default();
+        run(command.args(["-c", script]), How::default(), &sampler, &Interrupt::default())
     }
 
     #[test]
@@ -162,6 +168,8 @@ mod tests {
         let error = shell("echo 'error: no such thing' >&2; exit 3").expect_err("fails");
         assert_eq!(error.to_string(), "sh: exit status: 3: error: no such thing");
         let mut missing = Command::new("/nonexistent/nix");
-        assert!(run(&mut missing, How::default(), &Interrupt::default()).is_err());
+        assert!(
+            run(&mut missing, How::default(), &Sampler::default(), &Interrupt::default()).is_err()
+        );
     }
 }

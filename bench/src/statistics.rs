@@ -3,28 +3,25 @@
 //! Each pair is an A and a B right after one another, so that a machine that gets
 //! slower slows both. Of each, the logarithm of B's time by A's is kept; the median
 //! of these is the estimate, which one disturbed pair does not move; and how sure it
-//! is comes from drawing the pairs again and again (the bootstrap).
+//! is comes from what it would be were the pairs drawn again (the bootstrap).
 //!
 //! **Invariant:** no pair is dropped. Outliers are named, and count.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::random::Random;
+mod bootstrap;
 
 /// How sure intervals are.
 pub const CONFIDENCE: f64 = 0.95;
-
-/// How often the pairs are drawn again.
-pub const DRAWS: usize = 10_000;
 
 /// The 97.5th percentile of the normal distribution.
 const NORMAL: f64 = 1.959_964;
 
 /// By how much intervals are wider than drawing again says, besides what few pairs
 /// take. Runs end when the interval is narrow, which it is sometimes by luck: without
-/// this, it would hold the truth 93 to 95 times in a hundred instead of 95 to 97.
-const FOR_STOPPING: f64 = 1.08;
+/// this, it would hold the truth 94 to 97 times in a hundred instead of 95 to 97.
+const FOR_STOPPING: f64 = 1.04;
 
 /// Beyond this modified z-score (Iglewicz and Hoaglin), a pair is called an outlier.
 const OUTLIER: f64 = 3.5;
@@ -106,59 +103,20 @@ fn middle(sorted: &[f64]) -> Option<f64> {
 
 /// The median of numbers above 0, and where the true one is: `None` of fewer than
 /// two, which say nothing of their spread.
-pub fn estimate(numbers: &[f64], draws: usize, random: &mut Random) -> Option<Estimate> {
+pub fn estimate(numbers: &[f64]) -> Option<Estimate> {
     let mut sorted: Vec<f64> = numbers.iter().map(|number| number.ln()).collect();
     sorted.sort_by(f64::total_cmp);
     if sorted.len() < 2 || sorted.iter().any(|number| !number.is_finite()) {
         return None;
     }
     let value = middle(&sorted)?;
-    let medians = medians_of_draws(&sorted, draws.max(1), random);
+    let medians = bootstrap::medians(&sorted);
     let tail = (1.0 - CONFIDENCE) / 2.0;
     let spread = spread(sorted.len());
-    let low = value - (value - percentile(&medians, tail)) * spread;
-    let high = value + (percentile(&medians, 1.0 - tail) - value) * spread;
+    let low = value - (value - bootstrap::percentile(&medians, tail)?) * spread;
+    let high = value + (bootstrap::percentile(&medians, 1.0 - tail)? - value) * spread;
     let interval = Interval { low: low.exp(), high: high.exp() };
     Some(Estimate { value: value.exp(), interval })
-}
-
-/// The medians of as many numbers drawn from the sorted ones, sorted.
-fn medians_of_draws(sorted: &[f64], times: usize, random: &mut Random) -> Vec<f64> {
-    let count = sorted.len();
-    let (lower, upper) = ((count - 1) / 2, count / 2);
-    let mut drawn = vec![0usize; count];
-    let mut medians = Vec::with_capacity(times);
-    for _ in 0..times {
-        // How often each was drawn says where the middle is: nothing to be sorted.
-        drawn.fill(0);
-        for _ in 0..count {
-            drawn[random.below(count)] += 1;
-        }
-        let nth = |rank: usize| {
-            let mut seen = 0;
-            let is_there = |times: &usize| {
-                seen += times;
-                seen > rank
-            };
-            drawn.iter().position(is_there).unwrap_or(count - 1)
-        };
-        let (from, to) = (nth(lower), nth(upper));
-        medians.push(f64::midpoint(sorted[from], sorted[to]));
-    }
-    medians.sort_by(f64::total_cmp);
-    medians
-}
-
-/// A percentile of sorted numbers, of which there are some.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "between the first and the last"
-)]
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let last = sorted.len() - 1;
-    sorted[((last as f64 * share).round() as usize).min(last)]
 }
 
 /// By how much the percentiles of so many numbers are spread: the bootstrap's are too

@@ -26,7 +26,9 @@ use crate::compared::{Method, Subject, What};
 use crate::interrupt::Interrupt;
 use crate::nix::Nix;
 use crate::sample::{How, Sample, run};
+use crate::sampler::Sampler;
 use crate::store::Store;
+use crate::sweep::Took;
 use crate::synthetic::{self, Scale, Shape};
 
 /// What to measure, as it was asked for.
@@ -96,6 +98,7 @@ pub struct Prepared {
     pub subject: Subject,
     nix: Nix,
     store: Option<Store>,
+    sampler: Sampler,
     program: &'static str,
     arguments: Vec<String>,
     how: How,
@@ -143,7 +146,8 @@ pub fn prepare(wish: &Wish, hardware: &Hardware, interrupt: &Interrupt) -> Resul
     };
     let trusted = hardware.nix.as_ref().and_then(|nix| nix.trusted);
     let is_untrusted = how.by_daemon && trusted != Some(true);
-    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted, synthetic })
+    let sampler = Sampler::default();
+    Ok(Prepared { subject, nix, store, sampler, program, arguments, how, is_untrusted, synthetic })
 }
 
 /// A source's derivation, and how it came from there.
@@ -251,7 +255,8 @@ fn fetch(wish: &Wish, interrupt: &Interrupt) -> Result<Prepared> {
     let how = How { events: true, ..How::default() };
     let (store, program) = (Some(store), "nix-store");
     let (is_untrusted, synthetic) = (false, None);
-    Ok(Prepared { subject, nix, store, program, arguments, how, is_untrusted, synthetic })
+    let sampler = Sampler::default();
+    Ok(Prepared { subject, nix, store, sampler, program, arguments, how, is_untrusted, synthetic })
 }
 
 impl Prepared {
@@ -280,7 +285,7 @@ impl Prepared {
         if self.subject.what == What::Eval {
             command.args(["--option", "eval-cache", "false"]);
         }
-        let sample = run(&mut command, self.how, interrupt)?;
+        let sample = run(&mut command, self.how, &self.sampler, interrupt)?;
         if self.subject.what == What::Build
             && sample.as_ref().is_some_and(|sample| sample.build_seconds.is_none())
         {
@@ -291,9 +296,9 @@ impl Prepared {
 
     /// What the simulator can build of it: synthetic graphs, whose work is known, once
     /// it is known how long all of it takes one by one.
-    pub fn graph(&self, one_by_one_seconds: Option<f64>) -> Result<Option<Graph>> {
-        let (Some(seconds), Some(store), Some(words)) =
-            (one_by_one_seconds, &self.store, &self.synthetic)
+    pub fn graph(&self, one_by_one: Option<Took>) -> Result<Option<Graph>> {
+        let (Some(one_by_one), Some(store), Some(words)) =
+            (one_by_one, &self.store, &self.synthetic)
         else {
             return Ok(None);
         };
@@ -302,7 +307,7 @@ impl Prepared {
         let words: Vec<&str> = words.iter().map(String::as_str).chain(flags).collect();
         let described = self.nix.ask("nix-instantiate", &words, "")?;
         let unit = synthetic::unit_seconds(store.path())?;
-        synthetic::graph(&described, unit, seconds).map(Some)
+        synthetic::graph(&described, unit, one_by_one).map(Some)
     }
 
     /// The figure of a run that is compared.

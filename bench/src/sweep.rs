@@ -2,7 +2,9 @@
 //! the best a plan is.
 //!
 //! Each round runs what is left in a random order, so that a slow minute hits all;
-//! what is far behind the best after two rounds is measured no more.
+//! what is far behind the best is measured no more, the sooner the farther. Rounds have a
+//! pace of their own, which is taken out: a point of two slow rounds is compared with
+//! what the others took in these.
 
 use std::time::Instant;
 
@@ -21,7 +23,8 @@ use crate::pairs::{Rules, Stopped};
 use crate::random::Random;
 use crate::statistics::{Estimate, estimate, median, rank_correlation};
 
-/// A point this much slower than the best is not measured again.
+/// A point this much slower than the best is not measured again. Of few rounds more
+/// may be luck: after two it takes 1.5, after three 1.33.
 const BEHIND: f64 = 1.25;
 
 /// Times less than this apart are the same: about the error of the simulator beside
@@ -66,8 +69,11 @@ pub struct Point {
     pub cores: u32,
     /// Whether it is the plan's.
     pub is_planned: bool,
-    /// The median; `null` where nothing was measured.
+    /// The median, each round's own pace taken out; `null` where nothing was measured.
     pub median_seconds: Option<f64>,
+    /// The median of the CPU time of Nix and all it started, where no daemon builds.
+    #[serde(default)]
+    pub cpu_seconds: Option<f64>,
     /// What the simulator says, of synthetic graphs.
     #[serde(default)]
     pub simulated_seconds: Option<f64>,
@@ -89,8 +95,16 @@ pub fn grid(cpus: u32, plan: (u32, u32)) -> Vec<(u32, u32)> {
     all
 }
 
-/// Run a grid. `run` takes jobs and cores, and gives seconds; `None` is the wish to
-/// stop.
+/// What a run took.
+#[derive(Clone, Copy, Debug)]
+pub struct Took {
+    /// What is compared.
+    pub seconds: f64,
+    /// CPU time, where it is known.
+    pub cpu_seconds: Option<f64>,
+}
+
+/// Run a grid. `run` takes jobs and cores; `None` is the wish to stop.
 pub fn sweep(
     subject: &Subject,
     grid: &[(u32, u32)],
@@ -98,11 +112,12 @@ pub fn sweep(
     rules: Rules,
     seed: u64,
     (interrupt, bar): (&Interrupt, &ProgressBar),
-    mut run: impl FnMut(u32, u32) -> Result<Option<f64>>,
+    mut run: impl FnMut(u32, u32) -> Result<Option<Took>>,
 ) -> Result<Swept> {
     let mut random = Random::new(seed);
     let began = Instant::now();
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); grid.len()];
+    let mut cpu: Vec<Vec<f64>> = vec![Vec::new(); grid.len()];
     let mut left: Vec<usize> = (0..grid.len()).collect();
     let mut stopped = Stopped::MostPairs;
     // As with pairs, the first run of all warms up.
@@ -120,12 +135,13 @@ pub fn sweep(
                 stopped = Stopped::Time;
                 break 'rounds;
             }
-            let seconds = if interrupt.came() { None } else { run(jobs, cores)? };
-            let Some(seconds) = seconds else {
+            let took = if interrupt.came() { None } else { run(jobs, cores)? };
+            let Some(took) = took else {
                 stopped = Stopped::Interrupted;
                 break 'rounds;
             };
-            times[*at].push(seconds);
+            times[*at].push(took.seconds);
+            cpu[*at].extend(took.cpu_seconds);
             bar.inc(1);
         }
         if began.elapsed() >= rules.time {
@@ -133,29 +149,31 @@ pub fn sweep(
             break;
         }
         if round + 1 >= LEAST_ROUNDS {
-            let medians: Vec<Option<f64>> = times.iter().map(|times| median(times)).collect();
-            let best = medians.iter().flatten().copied().fold(f64::INFINITY, f64::min);
-            left.retain(|at| {
-                grid[*at] == plan || medians[*at].is_some_and(|median| median <= best * BEHIND)
-            });
+            let levels = levels(&times);
+            let best = levels.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+            let rounds = f64::from(u32::try_from(round + 1).unwrap_or(u32::MAX));
+            let most = best * BEHIND.max(1.0 + 1.0 / rounds);
+            left.retain(|at| grid[*at] == plan || levels[*at].is_some_and(|level| level <= most));
         }
     }
     bar.finish_and_clear();
     let mut points: Vec<Point> = grid
         .iter()
-        .zip(&times)
-        .map(|(&(jobs, cores), seconds)| Point {
+        .zip(levels(&times))
+        .zip(times.iter().zip(&cpu))
+        .map(|((&(jobs, cores), level), (seconds, cpu))| Point {
             jobs,
             cores,
             is_planned: (jobs, cores) == plan,
-            median_seconds: median(seconds),
+            median_seconds: level,
+            cpu_seconds: median(cpu),
             simulated_seconds: None,
             seconds: seconds.clone(),
         })
         .collect();
     let rank = |point: &Point| point.median_seconds.unwrap_or(f64::INFINITY);
     points.sort_by(|one, other| rank(one).total_cmp(&rank(other)));
-    let plan_by_best = by_best(&points, rules.draws, &mut random);
+    let plan_by_best = by_best(&points);
     Ok(Swept {
         version: Version,
         subject: subject.clone(),
@@ -167,19 +185,48 @@ pub fn sweep(
     })
 }
 
+/// What each point takes in a round of median pace, of the times of each in the rounds
+/// from the first one on: by turns the medians of points without the paces and of paces
+/// without the points (Tukey's median polish, on logarithms), until little changes.
+fn levels(times: &[Vec<f64>]) -> Vec<Option<f64>> {
+    const TURNS: usize = 20;
+    let rounds = times.iter().map(Vec::len).max().unwrap_or(0);
+    let mut paces = vec![0.0; rounds];
+    let mut levels = vec![None; times.len()];
+    for _ in 0..TURNS {
+        for (level, times) in levels.iter_mut().zip(times) {
+            let without: Vec<f64> =
+                times.iter().zip(&paces).map(|(time, pace)| time.ln() - pace).collect();
+            *level = median(&without);
+        }
+        for (round, pace) in paces.iter_mut().enumerate() {
+            let without: Vec<f64> = (times.iter().zip(&levels))
+                .filter_map(|(times, level)| Some(times.get(round)?.ln() - (*level)?))
+                .collect();
+            *pace = median(&without).unwrap_or_default();
+        }
+        let middle = median(&paces).unwrap_or_default();
+        for pace in &mut paces {
+            *pace -= middle;
+        }
+    }
+    levels.into_iter().map(|level| level.map(f64::exp)).collect()
+}
+
 /// The plan against the fastest other point, round by round.
-fn by_best(points: &[Point], draws: usize, random: &mut Random) -> Option<Estimate> {
+fn by_best(points: &[Point]) -> Option<Estimate> {
     let planned = points.iter().find(|point| point.is_planned)?;
     let best = points.iter().find(|point| !point.is_planned)?;
     let ratios: Vec<f64> =
         planned.seconds.iter().zip(&best.seconds).map(|(plan, best)| plan / best).collect();
-    estimate(&ratios, draws, random)
+    estimate(&ratios)
 }
 
 impl Swept {
-    /// The median of one job with one core.
-    pub fn one_by_one(&self) -> Option<f64> {
-        self.points.iter().find(|point| (point.jobs, point.cores) == (1, 1))?.median_seconds
+    /// What one job with one core takes.
+    pub fn one_by_one(&self) -> Option<Took> {
+        let point = self.points.iter().find(|point| (point.jobs, point.cores) == (1, 1))?;
+        Some(Took { seconds: point.median_seconds?, cpu_seconds: point.cpu_seconds })
     }
 
     /// Put what the simulator says beside what was measured.
@@ -235,7 +282,7 @@ impl Swept {
 mod tests {
     use indicatif::ProgressBar;
 
-    use super::{grid, sweep};
+    use super::{Took, grid, levels, sweep};
     use crate::compared::tests::compared;
     use crate::interrupt::Interrupt;
     use crate::pairs::{Rules, Stopped};
@@ -252,7 +299,7 @@ mod tests {
 
     #[test]
     fn slow_points_are_left_out_and_the_plan_is_not() {
-        let rules = Rules { most_pairs: 8, draws: 500, ..Rules::default() };
+        let rules = Rules { most_pairs: 8, ..Rules::default() };
         let subject = compared(&[], &[]).subject;
         let mut runs = 0;
         let swept = sweep(
@@ -266,11 +313,14 @@ mod tests {
                 runs += 1;
                 // A little noise, the same for all, so that intervals have a width.
                 let noise = 1.0 + f64::from(runs % 5) / 1000.0;
-                Ok(Some(noise * 4.0 / f64::from((jobs * cores).min(2))))
+                let seconds = noise * 4.0 / f64::from((jobs * cores).min(2));
+                Ok(Some(Took { seconds, cpu_seconds: Some(4.0) }))
             },
         )
         .expect("swept");
-        assert!(swept.one_by_one().is_some_and(|seconds| seconds >= 4.0));
+        let one_by_one = swept.one_by_one().expect("measured");
+        assert!((one_by_one.seconds - 4.0).abs() < 0.02, "{one_by_one:?}");
+        assert_eq!(one_by_one.cpu_seconds, Some(4.0));
         assert_eq!(swept.stopped, Stopped::MostPairs);
         let planned = swept.points.iter().find(|point| point.is_planned).expect("the plan");
         assert_eq!(planned.seconds.len(), 8, "measured though it is slow");
@@ -279,5 +329,16 @@ mod tests {
         let by_best = swept.plan_by_best.expect("an estimate");
         assert!((by_best.value - 2.0).abs() < 0.02, "{by_best:?}");
         assert!(swept.table().contains("| **1 × 1** (plan) |"), "{}", swept.table());
+    }
+
+    #[test]
+    fn a_slow_round_makes_no_point_slow() {
+        // The third point was measured in the first two rounds alone, which were slow.
+        let times = [vec![2.0, 3.0, 1.0, 1.0, 1.0], vec![4.0, 6.0, 2.0, 2.0, 2.0], vec![3.0, 4.5]];
+        let levels = levels(&times);
+        for (level, truth) in levels.iter().zip([1.0, 2.0, 1.5]) {
+            assert!(level.is_some_and(|level| (level - truth).abs() < 1e-6), "{levels:?}");
+        }
+        assert_eq!(super::levels(&[vec![], vec![1.0]])[0], None);
     }
 }

@@ -10,6 +10,8 @@ use clap::ValueEnum;
 use profile::simulate::graph::{Derivation, Graph, Phase};
 use serde::Deserialize;
 
+use crate::sweep::Took;
+
 const GRAPH: &str = include_str!("synthetic/graph.nix");
 const BUILD: &str = include_str!("synthetic/build.sh");
 
@@ -79,9 +81,11 @@ struct Described {
 }
 
 /// The graph that the expression describes in JSON, of units that take so long one by
-/// one. `one_by_one_seconds` is what all of it takes with one job and one core: what
-/// is not the units' is Nix's own, the same for each build.
-pub fn graph(described: &str, unit_seconds: f64, one_by_one_seconds: f64) -> Result<Graph> {
+/// one. `one_by_one` is what all of it takes with one job and one core: what is not the
+/// units' is Nix's own, the same for each build, and what is no CPU time is waiting, in
+/// which another build may have the CPU.
+pub fn graph(described: &str, unit_seconds: f64, one_by_one: Took) -> Result<Graph> {
+    let Took { seconds: one_by_one_seconds, cpu_seconds } = one_by_one;
     let mut builds: Vec<Described> = serde_json::from_str(described).context("the graph")?;
     // The order in which Nix takes those that are ready.
     builds.sort_by(|one, other| one.name.cmp(&other.name));
@@ -90,6 +94,8 @@ pub fn graph(described: &str, unit_seconds: f64, one_by_one_seconds: f64) -> Res
     // Builds that find no compiler, where one is here, have quicker units.
     let unit_seconds = unit_seconds.min(one_by_one_seconds / units.max(1.0));
     let own = ((one_by_one_seconds - units * unit_seconds) / count).max(0.0);
+    let waits = (one_by_one_seconds - cpu_seconds.unwrap_or(one_by_one_seconds)) / count;
+    let cpu_share = if own > 0.0 { (1.0 - waits / own).clamp(0.01, 1.0) } else { 1.0 };
     let number = |name: &String| builds.binary_search_by(|build| build.name.cmp(name)).ok();
     let derivation = |build: &Described| {
         let needs = build.needs.iter().filter_map(number);
@@ -98,7 +104,8 @@ pub fn graph(described: &str, unit_seconds: f64, one_by_one_seconds: f64) -> Res
             Phase::from([seconds, width, gib, 0.0, unit_seconds.min(seconds), 1.0])
         };
         let phases = vec![
-            phase(own + build.serial * unit_seconds, 1.0, 0.0),
+            Phase::from([own, 1.0, 0.0, 0.0, 0.0, cpu_share]),
+            phase(build.serial * unit_seconds, 1.0, 0.0),
             phase(build.parallel * unit_seconds, build.parallel.max(1.0), build.kib / KIB_OF_GIB),
             phase(build.link * unit_seconds, 1.0, 0.0),
         ];
@@ -136,10 +143,11 @@ mod tests {
     use std::fs;
     use std::process::Command;
 
-    use profile::simulate::machine::Machine;
+    use profile::simulate::machine::{LOSS, Machine};
     use profile::simulate::{Settings, simulate};
 
     use super::{BUILD, Scale, Shape, graph, name, unit_seconds, write};
+    use crate::sweep::Took;
 
     #[test]
     fn a_build_needs_a_shell_alone() {
@@ -166,14 +174,36 @@ mod tests {
         let described = r#"[
             {"name": "top", "needs": ["a"], "serial": 2, "parallel": 0, "link": 0, "kib": 0},
             {"name": "a", "needs": [], "serial": 0, "parallel": 8, "link": 2, "kib": 4}]"#;
-        let graph = graph(described, 0.1, 1.4).expect("a graph");
-        let two = Machine { fast: 2, slow: 0, siblings: 0, memory_gib: 8.0, swap_gib: 0.0 };
+        let took = |cpu| Took { seconds: 1.4, cpu_seconds: cpu };
+        let graph = graph(described, 0.1, took(None)).expect("a graph");
+        let two =
+            Machine { fast: 2, slow: 0, siblings: 0, memory_gib: 8.0, swap_gib: 0.0, loss: LOSS };
         let seconds = |jobs, cores| simulate(&graph, &two, Settings::new(jobs, cores)).seconds;
         let near =
             |found: Option<f64>, seconds: f64| (found.expect("built") - seconds).abs() < 1e-9;
         assert!(near(seconds(1, 1), 1.4), "{:?}", seconds(1, 1));
         // Seven units by two threads, and the last by one.
         assert!(near(seconds(1, 2), 1.4 - 0.35), "{:?}", seconds(1, 2));
+    }
+
+    #[test]
+    fn what_waits_leaves_the_cpu_to_others() {
+        let build = |name: &str| {
+            format!(
+                r#"{{"name": "{name}", "needs": [], "serial": 4, "parallel": 0, "link": 0,
+                "kib": 0}}"#
+            )
+        };
+        let described = format!("[{}, {}]", build("a"), build("b"));
+        // Each computes for 0.4 s and waits for 0.1 s.
+        let took = Took { seconds: 1.0, cpu_seconds: Some(0.8) };
+        let graph = graph(&described, 0.1, took).expect("a graph");
+        let one =
+            Machine { fast: 1, slow: 0, siblings: 0, memory_gib: 8.0, swap_gib: 0.0, loss: LOSS };
+        let seconds = |jobs| simulate(&graph, &one, Settings::new(jobs, 1)).seconds;
+        let (alone, both) = (seconds(1).expect("built"), seconds(2).expect("built"));
+        assert!((alone - 1.0).abs() < 1e-6, "{alone}");
+        assert!((0.8..0.99).contains(&both), "{both}");
     }
 
     #[test]

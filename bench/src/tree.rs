@@ -1,14 +1,11 @@
 //! A process and all that it has started.
 
 use std::fs;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::Duration;
 
 use monitor::active::{Build, active};
-
-/// Looks at memory, a second ten: each takes a fraction of a millisecond.
-const PAUSE: Duration = Duration::from_millis(100);
+use unix::sys::resource::{UsageWho, getrusage};
+use unix::sys::time::{TimeVal, TimeValLike};
 
 /// More processes than builds of one Nix have.
 const MOST: usize = 10_000;
@@ -31,9 +28,18 @@ pub fn of(process: u32) -> Vec<u32> {
     all
 }
 
+/// CPU time so far of processes that we started and that have ended, and of what these
+/// had started and waited for.
+pub fn ended_cpu_seconds() -> Option<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let seconds = |time: TimeVal| u64::try_from(time.num_microseconds()).map(Duration::from_micros);
+    let (user, system) = (seconds(usage.user_time()).ok()?, seconds(usage.system_time()).ok()?);
+    Some((user + system).as_secs_f64())
+}
+
 /// Memory that the processes of a tree have in use, pages that several share counted
 /// for each; `None` where nothing can be seen.
-fn resident_bytes(process: u32) -> Option<u64> {
+pub fn resident_bytes(process: u32) -> Option<u64> {
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     let pages = |process: u32| -> Option<u64> {
         let text = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
@@ -49,7 +55,7 @@ fn resident_bytes(process: u32) -> Option<u64> {
 
 /// Builds of Nix that run and are none of a process, whether it builds itself or asks
 /// a daemon to; `None` where builds cannot be seen.
-fn other_builds(process: u32) -> Option<u32> {
+pub fn other_builds(process: u32) -> Option<u32> {
     let active = active();
     if active.unseen().is_some() {
         return None;
@@ -63,66 +69,11 @@ fn other_builds(process: u32) -> Option<u32> {
     u32::try_from(others).ok()
 }
 
-/// What is looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct Looks {
-    /// The memory of the tree, again and again.
-    pub memory: bool,
-    /// What others build, once.
-    pub builds: bool,
-}
-
-/// What was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Most memory at once; `None` where nothing was seen.
-    pub peak_memory_bytes: Option<u64>,
-    /// Builds of others.
-    pub other_builds: Option<u32>,
-}
-
-/// Looks at a tree until it is told to stop.
-#[derive(Debug)]
-pub struct Sampler {
-    stop: Sender<()>,
-    thread: thread::JoinHandle<Seen>,
-}
-
-impl Sampler {
-    /// Look at a process and all it starts.
-    pub fn start(process: u32, looks: Looks) -> Self {
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let mut seen = Seen::default();
-            if looks.builds {
-                seen.other_builds = other_builds(process);
-            }
-            if !looks.memory {
-                return seen;
-            }
-            // However soon it is told to stop, it has looked once.
-            loop {
-                seen.peak_memory_bytes = seen.peak_memory_bytes.max(resident_bytes(process));
-                if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
-                    return seen;
-                }
-            }
-        });
-        Self { stop, thread }
-    }
-
-    /// What was seen.
-    pub fn stop(self) -> Seen {
-        drop(self.stop);
-        self.thread.join().unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
 
-    use super::{Looks, Sampler, of};
+    use super::{ended_cpu_seconds, of, other_builds, resident_bytes};
 
     #[test]
     fn children_of_children_belong_to_it() {
@@ -135,18 +86,24 @@ mod tests {
         let mut line = [0; 8];
         std::io::Read::read_exact(&mut shell.stdout.take().expect("stdout"), &mut line)
             .expect("started");
-        let sampler = Sampler::start(shell.id(), Looks { memory: true, builds: true });
         let mut found = of(shell.id());
         // The inner shell starts its sleep when it likes.
         while found.len() < 3 {
             found = of(shell.id());
         }
-        let seen = sampler.stop();
-        assert!(seen.peak_memory_bytes.is_some_and(|bytes| bytes > 4096), "{seen:?}");
-        assert!(seen.other_builds.is_some(), "{seen:?}");
+        assert!(resident_bytes(shell.id()).is_some_and(|bytes| bytes > 4096));
+        assert!(other_builds(shell.id()).is_some());
         for process in found.iter().rev() {
             let _ = Command::new("kill").arg("-KILL").arg(process.to_string()).status();
         }
         let _ = shell.wait();
+    }
+
+    #[test]
+    fn counts_what_children_took() {
+        let before = ended_cpu_seconds().expect("known");
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+        assert!(Command::new("sh").args(["-c", script]).status().expect("sh").success());
+        assert!(ended_cpu_seconds().expect("known") > before);
     }
 }

@@ -25,10 +25,6 @@ use graph::{Derivation, Graph, Phase};
 use guard::{Guard, Need};
 use machine::Machine;
 
-/// What of the CPU time is lost to switching when far more threads run than
-/// there are CPUs: 2 to 10 % by runs of real Nix.
-const LOSS: f64 = 0.1;
-
 /// `max-jobs` and `cores`, with a gate where there is one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
@@ -217,7 +213,7 @@ impl<'a> Run<'a> {
                 return End::Built;
             };
             let speed =
-                self.machine.speed(self.load.threads, LOSS) / self.machine.swapping(self.load.gib);
+                self.machine.speed(self.load.threads) / self.machine.swapping(self.load.gib);
             self.now += (end.0 - self.virtual_now) / speed;
             self.virtual_now = end.0;
             if self.now > deadline {

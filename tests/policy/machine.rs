@@ -6,7 +6,7 @@ use detect::hardware::Hardware;
 use detect::number::Cpus;
 use profile::budget::{Budget, budget};
 use profile::plan::Workload;
-use profile::simulate::machine::Machine;
+use profile::simulate::machine::{LOSS, Machine};
 use profile::sizing::{GIB, advised_zram};
 
 /// What a machine is, as far as the reserve depends on it.
@@ -104,6 +104,7 @@ impl Case {
             siblings,
             memory_gib: gib(budget.available_bytes().expect("memory")),
             swap_gib: gib(budget.swap_bytes.expect("swap")),
+            loss: LOSS,
         }
     }
 

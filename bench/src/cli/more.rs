@@ -7,6 +7,7 @@ use clap::Args;
 use detect::arguments::Common;
 use detect::root::Root;
 use detect::stage;
+use profile::simulate::machine::{MEASURED_LOSS, Machine};
 
 use super::ended;
 use super::work::{Most, Work};
@@ -16,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::rounds::bar;
 use crate::simulate::{Host, Wish, graph, run};
 use crate::subject::prepare;
-use crate::sweep::{grid, sweep};
+use crate::sweep::{Took, grid, sweep};
 
 /// What to sweep over.
 #[derive(Args, Debug)]
@@ -121,12 +122,16 @@ impl Sweep {
             |jobs, cores| {
                 let settings = format!("max-jobs = {jobs}\ncores = {cores}\n");
                 let sample = prepared.sample(&settings, &interrupt)?;
-                Ok(sample.map(|sample| prepared.seconds(&sample)))
+                Ok(sample.map(|sample| Took {
+                    seconds: prepared.seconds(&sample),
+                    cpu_seconds: sample.cpu_seconds,
+                }))
             },
         )?;
         if let Some(graph) = prepared.graph(swept.one_by_one())? {
             let host = Host { name: "this machine".to_owned(), hardware };
-            swept.simulate(&graph, &host.machine()?);
+            let machine = Machine { loss: MEASURED_LOSS, ..host.machine()? };
+            swept.simulate(&graph, &machine);
         }
         if self.json || self.common.output.is_some() {
             stage::write(&swept, &self.common)?;

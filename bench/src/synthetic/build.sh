@@ -35,7 +35,8 @@ units() {
     done
 }
 
-# A thread: every so manieth unit, while it holds some memory.
+# A thread: every so manieth unit, while it holds some memory. That is little: filling
+# takes a shell as long as a unit or two, and each thread does it.
 thread() {
     held=x
     filled=1
@@ -48,8 +49,6 @@ thread() {
         unit "thread$1"
         own=$((own + threads))
     done
-    # Held until here.
-    : "$held"
 }
 
 threads=${NIX_BUILD_CORES:-1}

@@ -60,7 +60,7 @@ let
       serial = 4;
       parallel = 64;
       link = 6;
-      kib = 4096;
+      kib = 1024;
     };
     mixed =
       let
@@ -71,7 +71,7 @@ let
           serial = 2;
           parallel = 24;
           link = 3;
-          kib = 4096;
+          kib = 1024;
         };
       in
       build "mixed" {

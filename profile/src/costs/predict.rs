@@ -9,7 +9,7 @@ use super::{Cost, Costs};
 use crate::budget::Budget;
 use crate::guarded::{BASE_BYTES, SLOT_BYTES};
 use crate::simulate::graph::{Derivation, Graph, Phase};
-use crate::simulate::machine::Machine;
+use crate::simulate::machine::{LOSS, Machine};
 use crate::sizing::gib;
 
 /// Most packages that a record may have.
@@ -123,5 +123,6 @@ pub fn machine(hardware: &Hardware, budget: &Budget) -> Option<Machine> {
         siblings: cpus - fast - slow,
         memory_gib: gib(budget.available_bytes()?),
         swap_gib: gib(budget.swap_bytes.unwrap_or(0)),
+        loss: LOSS,
     })
 }

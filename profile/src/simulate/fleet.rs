@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use super::graph::{Derivation, Graph};
 use super::guard::Need;
 use super::machine::Machine;
-use super::{Instant, LOSS, Load, Outcome, Settings, index};
+use super::{Instant, Load, Outcome, Settings, index};
 
 /// A machine, and what it is set to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,7 +84,7 @@ impl Host {
 
     /// How fast virtual seconds pass.
     fn rate(&self) -> f64 {
-        self.machine.speed(self.load.threads, LOSS) / self.machine.swapping(self.load.gib)
+        self.machine.speed(self.load.threads) / self.machine.swapping(self.load.gib)
     }
 
     /// When the next part ends here.
@@ -116,7 +116,7 @@ impl Host {
 /// What all its threads do together, by what one on a fast core does.
 fn capacity(machine: &Machine) -> f64 {
     let threads = f64::from(machine.cpus().max(1));
-    machine.speed(threads, 0.0) * threads
+    machine.speed(threads) * threads
 }
 
 struct Fleet<'a> {

@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use super::fleet::{self, Member};
 use super::graph::{Derivation, Graph, Phase};
 use super::guard::Guard;
-use super::machine::Machine;
+use super::machine::{LOSS, Machine};
 use super::{Outcome, Settings, search, simulate};
 
 /// Four like CPUs and 8 GiB.
-const FOUR: Machine = Machine { fast: 4, slow: 0, siblings: 0, memory_gib: 8.0, swap_gib: 0.0 };
+const FOUR: Machine =
+    Machine { fast: 4, slow: 0, siblings: 0, memory_gib: 8.0, swap_gib: 0.0, loss: LOSS };
 
 fn derivation(needs: &[u32], phase: [f64; 6]) -> Derivation {
     Derivation { name: "x".to_owned(), needs: needs.to_vec(), phases: vec![Phase::from(phase)] }

@@ -16,7 +16,7 @@ use super::median;
 
 /// Runs of a short and of a long measurement: what both take once is not in their
 /// difference.
-const RUNS: [u32; 2] = [10, 110];
+const RUNS: [u32; 2] = [10, 410];
 
 /// Measurements of each, in turn.
 const ROUNDS: usize = 7;
