@@ -230,7 +230,8 @@ fn mistakes_are_said() {
         1,
         "stdin: line 1: \"/etc/passwd\" is not in /nix/store",
     );
-    fails(&["coverage", "/nonexistent"], "", 1, "/nonexistent: No such file");
+    let nowhere = "\"/nonexistent\" is not in /nix/store, and leads nowhere: No such file";
+    fails(&["coverage", "/nonexistent"], "", 1, nowhere);
     let output = feed(
         {
             let mut command = tool("caches");

@@ -64,16 +64,21 @@ impl StorePath {
             let rest = path.strip_prefix(store).ok()?;
             Some(rest.iter().next()?.to_string_lossy().into_owned())
         };
+        let shown: String = path.to_string_lossy().chars().take(120).collect();
+        let outside = |more: String| format!("{shown:?} is not in {store_dir}{more}");
         let by_text = path.to_str().and_then(canonical);
         let by_text = by_text.and_then(|path| inside(Path::new(&path), Path::new(store_dir)));
-        let name = by_text.or_else(|| {
+        let name = if let Some(name) = by_text {
+            name
+        } else {
+            let nowhere = |error| outside(format!(", and leads nowhere: {error}"));
+            let target = fs::canonicalize(path).map_err(nowhere)?;
             // The store's folder may itself be reached by a link.
-            let store = fs::canonicalize(store_dir).unwrap_or_else(|_| PathBuf::from(store_dir));
-            inside(&fs::canonicalize(path).ok()?, &store)
-        });
-        let path: String = path.to_string_lossy().chars().take(120).collect();
-        let name = name.ok_or_else(|| format!("{path:?} is not in {store_dir}"))?;
-        Self::parse(&name).map_err(|why| format!("{path:?}: {why}"))
+            let store = fs::canonicalize(store_dir);
+            let store = store.unwrap_or_else(|_| PathBuf::from(store_dir));
+            inside(&target, &store).ok_or_else(|| outside(String::new()))?
+        };
+        Self::parse(&name).map_err(|why| format!("{shown:?}: {why}"))
     }
 
     /// The hash, as a cache is asked for it: `HASH.narinfo`.
