@@ -15,8 +15,11 @@ use crate::command;
 /// missing where we may.
 pub(crate) fn ensure(programs: &[(&str, &[&str])]) -> Result<()> {
     let missing = || programs.iter().filter(|(program, _)| !is_there(program));
-    let packages: Vec<&str> =
+    let mut packages: Vec<&str> =
         missing().flat_map(|(_, packages)| packages.iter().copied()).collect();
+    // One may bring several of the programs.
+    packages.sort_unstable();
+    packages.dedup();
     if packages.is_empty() {
         return Ok(());
     }
