@@ -291,7 +291,9 @@ impl<'a> Runner<'a> {
         tar.arg("--zstd").args(what).arg(archive).arg("--directory").arg(self.store.path());
         let output = tar.args(paths).output().context("tar")?;
         if !output.status.success() {
-            bail!("tar: {}", crate::nix::why(&String::from_utf8_lossy(&output.stderr)));
+            // What went wrong comes first, as that there is no zstd, and then what follows.
+            let errors = String::from_utf8_lossy(&output.stderr);
+            bail!("{}", errors.lines().next().unwrap_or("tar: it does not say why"));
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ const NIX: &str = "NIXPACE_NIX";
 // An SSH server that brings no service: a test must not open a port for good.
 // The browser is 290 MB, more than all others together: that a page is shown as
 // it should be, only a browser can say, and this is the smallest there is.
-const TOOLS: [(&str, &[&str]); 21] = [
+const TOOLS: [(&str, &[&str]); 23] = [
     // A library, as seen from where programs are.
     ("../lib/python3/dist-packages/prometheus_client/__init__.py", &["python3-prometheus-client"]),
     ("chromium-headless-shell", &["chromium-headless-shell"]),
@@ -33,6 +33,7 @@ const TOOLS: [(&str, &[&str]); 21] = [
     ("mkfs.xfs", &["xfsprogs"]),
     ("ssh", &["openssh-client"]),
     ("patch", &["patch"]),
+    ("ps", &["procps"]),
     ("nginx", &["nginx-light"]),
     ("openssl", &["openssl"]),
     ("strace", &["strace"]),
@@ -40,6 +41,7 @@ const TOOLS: [(&str, &[&str]); 21] = [
     ("systemd-analyze", &["systemd"]),
     ("systemd-tmpfiles", &["systemd"]),
     ("xz", &["xz-utils"]),
+    ("zstd", &["zstd"]),
 ];
 
 /// Install what the tests need, and run them.
