@@ -52,12 +52,13 @@ fn compare(bench: &Path, folder: &Path) -> Result<()> {
     let ours = |runs: u32| -> Result<f64> {
         let runs = runs.to_string();
         let mut command = Command::new(bench);
-        command.args(["run", "--what", "eval", "--json", "--precision", "0", "--time", "3600"]);
+        // The same document from both.
+        command.args(["run", "--what", "eval", "--export", "hyperfine"]);
+        command.args(["--precision", "0", "--time", "3600"]);
         command.args(["--pairs", &runs, "--min-pairs", &runs, "-f"]).arg(&file).env("PATH", &path);
         let (wall, text) = timed(&mut command)?;
         let document: Value = serde_json::from_str(&text).context("bench")?;
-        let all = document["runs"].as_array().context("runs")?;
-        Ok(wall - all.iter().filter_map(|run| run["wall_seconds"].as_f64()).sum::<f64>())
+        Ok(wall - sum(&document)?)
     };
     let export = folder.join("hyperfine.json");
     let theirs = |runs: u32| -> Result<f64> {
@@ -67,8 +68,7 @@ fn compare(bench: &Path, folder: &Path) -> Result<()> {
         command.arg("--export-json").arg(&export).arg(line).env("PATH", &path);
         let (wall, _) = timed(&mut command)?;
         let document: Value = serde_json::from_slice(&fs::read(&export).context("hyperfine")?)?;
-        let times = document["results"][0]["times"].as_array().context("times")?;
-        Ok(wall - times.iter().filter_map(Value::as_f64).sum::<f64>())
+        Ok(wall - sum(&document)?)
     };
     let [few, many] = RUNS;
     let each = |add: &dyn Fn(u32) -> Result<f64>| -> Result<f64> {
@@ -87,6 +87,12 @@ fn compare(bench: &Path, folder: &Path) -> Result<()> {
         "bench", "hyperfine"
     );
     stage::write_human(&text, &Common::default())
+}
+
+/// What all runs took together.
+fn sum(document: &Value) -> Result<f64> {
+    let times = document["results"][0]["times"].as_array().context("times")?;
+    Ok(times.iter().filter_map(Value::as_f64).sum())
 }
 
 /// How long a command takes, and what it prints.
