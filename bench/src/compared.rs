@@ -252,15 +252,15 @@ pub fn change(ratio: f64) -> String {
     format!("{:+.1} %", (ratio - 1.0) * 100.0)
 }
 
-/// The ratios of the pairs in which both have some figure. A pair's runs follow one
-/// another.
+/// The ratios of the pairs in which both have some figure, in whatever order the runs
+/// are.
 pub fn ratios(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<f64> {
-    let pairs = runs.chunk_by(|one, next| one.pair == next.pair).filter(|pair| pair[0].pair > 0);
-    let of = |pair: &[Run], side| {
-        let run = pair.iter().find(|run| run.side == side);
-        run.and_then(&figure).filter(|figure| *figure > 0.0)
-    };
-    pairs.filter_map(|pair| Some(of(pair, Side::B)? / of(pair, Side::A)?)).collect()
+    let mut pairs: BTreeMap<u32, [Option<f64>; 2]> = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.pair > 0) {
+        let found = &mut pairs.entry(run.pair).or_default()[usize::from(run.side == Side::B)];
+        *found = found.or_else(|| figure(run).filter(|figure| *figure > 0.0));
+    }
+    pairs.values().filter_map(|[a, b]| Some((*b)? / (*a)?)).collect()
 }
 
 fn series(runs: &[Run], side: Side, configuration: &Configuration) -> Series {
@@ -355,6 +355,9 @@ pub(crate) mod tests {
     fn ratios_are_of_whole_pairs_that_count() {
         let mut compared = compared(&[2.0, 4.0, 5.0], &[1.0, 3.0, 5.0]);
         assert_eq!(compared.ratios(), [0.5, 0.75, 1.0]);
+        let mut sorted = compared.clone();
+        sorted.runs.sort_by_key(|run| run.side == Side::B);
+        assert_eq!(sorted.ratios(), [0.5, 0.75, 1.0], "whatever their order");
         compared.runs.pop();
         assert_eq!(compared.ratios(), [0.5, 0.75], "interrupted in the third");
         let [a, b] = compared.series();
