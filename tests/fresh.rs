@@ -6,8 +6,9 @@ use crate::tools::{apart, text};
 
 /// Runs both from a clone, in a new Debian $RELEASE that has git, a C compiler, this
 /// machine's Rust, and $MORE.
-// The root is a mount point, or nothing in it could have mounts of its own; the clone is
-// where others than root may run what is built. Where this machine reaches registries by
+// It takes the place of this machine's root, and is not only a root that programs see:
+// Nix 2.8 goes back to the real one for what it runs instead of ssh. The clone is where
+// others than root may run what is built. Where this machine reaches registries by
 // certificates of its own, so does the tree.
 const FRESH: &str = r#"
     mkdir root
@@ -23,15 +24,19 @@ const FRESH: &str = r#"
     certificates=/etc/ssl/certs/ca-certificates.crt
     if [ -e $certificates ]; then cp $certificates root$certificates; fi
     git clone --quiet "$CHECKOUT" root/srv/nixpace
+    cd root
+    pivot_root . mnt
+    umount --lazy mnt
     inside() {
-        chroot root env --ignore-environment HOME=/root DEBIAN_FRONTEND=noninteractive \
+        env --ignore-environment HOME=/root DEBIAN_FRONTEND=noninteractive \
             CARGO_HOME="$CARGO_HOME" RUSTUP_HOME="$RUSTUP_HOME" \
             PIP_CERT=$certificates NODE_EXTRA_CA_CERTS=$certificates \
-            PATH="$CARGO_HOME/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-            sh -c "cd /srv/nixpace && $1"
+            PATH="$CARGO_HOME/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
     }
-    inside 'cargo xtask all && ls target/nixpace'
-    inside 'cargo xtask test 2>&1'
+    cd /srv/nixpace
+    inside cargo xtask all
+    ls target/nixpace
+    inside cargo xtask test 2>&1
 "#;
 
 #[test]
