@@ -67,7 +67,7 @@ rustPlatform.buildRustPackage {
       install -D --mode=644 -t "$out/lib/systemd/system" monitor/systemd/*.service monitor/systemd/*.timer
       install -D --mode=644 monitor/systemd/nixpace.sysusers "$out/lib/sysusers.d/nixpace.conf"
       substituteInPlace "$out"/lib/systemd/system/*.service \
-        --replace-fail /usr/bin/monitor "$out/bin/monitor"
+        --replace-fail =monitor "=$out/bin/monitor"
     ''
     + ''
       rm "$out/bin/xtask"

@@ -32,7 +32,7 @@ in
     package = lib.mkOption {
       type = lib.types.package;
       default = pkgs.nixpace or (pkgs.callPackage ../package.nix { });
-      defaultText = lib.literalExpression "pkgs.nixpace";
+      defaultText = lib.literalExpression "pkgs.nixpace or (pkgs.callPackage ../package.nix { })";
       description = "The package with monitor and its units.";
     };
   };

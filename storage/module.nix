@@ -19,9 +19,9 @@ in
     };
     package = lib.mkOption {
       type = lib.types.package;
-      default = pkgs.nixpace;
-      defaultText = lib.literalExpression "pkgs.nixpace";
-      description = "The package that has `storage`, by default that of the flake's overlay.";
+      default = pkgs.nixpace or (pkgs.callPackage ../package.nix { });
+      defaultText = lib.literalExpression "pkgs.nixpace or (pkgs.callPackage ../package.nix { })";
+      description = "The package that has `storage`.";
     };
     dates = lib.mkOption {
       type = lib.types.str;

@@ -22,7 +22,7 @@ mod fixtures;
 mod flake;
 /// The forms besides nix.conf, read by what they are for.
 mod forms;
-/// The README's first command on machines that were never used.
+/// The README's commands on machines that were never used.
 mod fresh;
 /// What the fuzzer runs, which is a workspace of its own, for its flags.
 #[path = "fuzz/src/lib.rs"]

@@ -4,7 +4,6 @@
 mod built;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use detect::hardware::{Hardware, Media, Place};
 use detect::release::Release;
@@ -19,7 +18,7 @@ use serde_json::Value as Json;
 use crate::fixtures;
 use crate::modules::{option, value};
 use crate::nix::{json, machine, show};
-use crate::tools::{has, real_nix, shared, text, unpack};
+use crate::tools::{has, real_nix, shared, systemd_says, text, unpack};
 
 const GIB: u64 = 1 << 30;
 
@@ -273,9 +272,6 @@ fn nixos_checks_by_a_timer() {
         let folder = tempfile::tempdir().expect("folder");
         let file = folder.path().join("nixpace-storage-check.service");
         std::fs::write(&file, format!("[Service]\n{unit}")).expect("a unit");
-        let mut verify = Command::new("systemd-analyze");
-        let output =
-            verify.args(["verify", "--man=no"]).arg(&file).output().expect("systemd-analyze runs");
-        assert_eq!(text(&output.stderr), "", "{unit}");
+        assert_eq!(systemd_says(&[file]), "", "{unit}");
     }
 }

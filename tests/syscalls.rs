@@ -104,10 +104,12 @@ fn trace(follow: bool, arguments: &[&str]) -> Option<Trace> {
 }
 
 impl Trace {
-    /// Files and folders that were opened more than once.
+    /// Files and folders that were opened more than once; a Nix that is asked gets
+    /// nothing to read each time.
     fn opened_again(&self) -> Vec<&Path> {
         let mut seen = BTreeSet::new();
         let opened = self.calls.iter().filter_map(|call| call.opened.as_deref());
+        let opened = opened.filter(|path| *path != Path::new("/dev/null"));
         opened.filter(|path| !seen.insert(*path)).collect()
     }
 

@@ -219,6 +219,19 @@ pub(crate) fn apart(script: &str) -> Option<Output> {
     Some(output.expect("unshare runs"))
 }
 
+/// What systemd says of units, which counts more than whether it is content: it ignores
+/// lines that it does not know. Of the distribution's own units it may say what it likes.
+pub(crate) fn systemd_says(units: &[PathBuf]) -> String {
+    let mut verify = Command::new("systemd-analyze");
+    let output = verify.args(["verify", "--man=no"]).args(units).output();
+    let output = output.expect("systemd-analyze runs");
+    let said = text(&output.stderr);
+    let is_ours = |line: &&str| !line.starts_with("/usr/lib/systemd/system/");
+    let said: String = said.lines().filter(is_ours).flat_map(|line| [line, "\n"]).collect();
+    assert!(output.status.success() || !said.is_empty(), "{}", text(&output.stderr));
+    said
+}
+
 /// A `/tmp` of its own, which real Nix sees by the same name: with one of our tools,
 /// and places for a store.
 const OWN_TMP: &str = r#"

@@ -21,9 +21,11 @@ const FOLDER: &str = "target/nixpace";
 const NEXT: &str = "\
 Nothing on this system has changed. To try the settings on one build:
   NIX_CONFIG=\"$(cat target/nixpace/nix-config.env)\" nix build …
-To keep them, look and then apply; --rollback undoes it (NixOS: nixos.nix):
-  nix-conf-write target/nixpace/plan.json --diff
-  sudo nix-conf-write target/nixpace/plan.json --apply
+To keep them, build the tools, look, and then apply; --rollback undoes it (NixOS
+and nix-darwin: import nixos.nix or darwin.nix instead):
+  cargo build --release --bins
+  target/release/nix-conf-write target/nixpace/plan.json --diff
+  sudo target/release/nix-conf-write target/nixpace/plan.json --apply
 ";
 
 /// Run every stage, write what they say, and sum it up on stdout.

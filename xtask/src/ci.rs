@@ -25,7 +25,7 @@ const CHECKS: [Check; 8] = [
     }),
     ("schema", || schema::run(true)),
     ("tidy", tidy::run),
-    ("workflow", || workflow::run(true, &[], "")),
+    ("workflow", || workflow::run(true, &[], None)),
     ("ci-lint", lint::own),
     // One failure must not hide another.
     ("test", || command::run(&mut cargo(["xtask", "test", "--", "--no-fail-fast"]))),

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +23,25 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
         }
     }
     command
+}
+
+/// The folder of our own programs: where this one is.
+pub(crate) fn ours() -> Result<PathBuf> {
+    let own = env::current_exe().context("own path")?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+/// Build our own programs as this one was built, which is all that `cargo xtask` builds.
+/// Who runs this program without it has chosen those beside it.
+pub(crate) fn build_ours() -> Result<()> {
+    if env::var_os("CARGO_PKG_NAME").is_none_or(|name| name != "xtask") {
+        return Ok(());
+    }
+    let mut build = cargo(["build", "--quiet", "--workspace", "--bins"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    run(&mut build)
 }
 
 /// Run a command; what it prints goes where our own output goes.
@@ -55,6 +75,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("{line}: {}", output.status);
     }
     String::from_utf8(output.stdout).context(line)
+}
+
+/// This machine, as rustc calls it.
+pub(crate) fn host() -> Result<String> {
+    let text = output(Command::new("rustc").arg("-vV"))?;
+    match text.lines().find_map(|line| line.strip_prefix("host: ")) {
+        Some(host) => Ok(host.to_owned()),
+        None => bail!("rustc -vV: names no host"),
+    }
 }
 
 /// Whether a command can be started and succeeds; it prints nothing.

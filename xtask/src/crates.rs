@@ -57,9 +57,7 @@ const OURS_ALONE: [&str; 2] = ["xtask", "tests"];
 
 /// The crates that are linked into our programs here, sorted.
 pub(crate) fn linked() -> Result<Vec<Crate>> {
-    let triple = command::output(std::process::Command::new("rustc").arg("-vV"))?;
-    let host = triple.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-    Ok(reached(&metadata(host)?))
+    Ok(reached(&metadata(&command::host()?)?))
 }
 
 fn metadata(host: &str) -> Result<Metadata> {

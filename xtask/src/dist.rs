@@ -44,7 +44,7 @@ pub(crate) fn run(bin: Option<&Path>, out: Option<&Path>) -> Result<()> {
     if cfg!(target_os = "linux") && command::succeeds(Command::new("dpkg-deb").arg("--version")) {
         let package = work.path().join("package");
         let prefix = package.join("usr");
-        fs::create_dir_all(&package)?;
+        tree::folder_of(&prefix)?;
         fs::rename(&root, &prefix).with_context(|| prefix.display().to_string())?;
         files.push(debian::package(&package, programs.is_static, &epoch, effort)?);
     } else {

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use detect::arguments::Common;
+use detect::human;
 use detect::number::Version;
 use detect::stage;
 use schemars::JsonSchema;
@@ -136,6 +137,7 @@ impl Linted {
 impl Finding {
     fn text(&self) -> String {
         let Self { file, line, rule, what, why, fix } = self;
+        let [file, what] = [file, what].map(|text| human::plain(text));
         format!("{file}:{line}: {rule}: {what}\n    {why}\n    {fix}\n")
     }
 

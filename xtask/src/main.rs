@@ -127,11 +127,11 @@ enum Task {
         #[arg(long, conflicts_with = "hosts")]
         check: bool,
         /// Print one for a flake with these hosts instead: NAME, or NAME=darwin for a Mac
-        #[arg(long, value_name = "HOST", value_delimiter = ',')]
+        #[arg(long, value_name = "HOST", value_delimiter = ',', requires = "action")]
         hosts: Vec<String>,
         /// Where it finds the action of this project: OWNER/NAME@COMMIT
-        #[arg(long, default_value = "./", requires = "hosts")]
-        action: String,
+        #[arg(long, requires = "hosts")]
+        action: Option<String>,
     },
     /// Install what the tests need, and run them all
     Test {
@@ -163,7 +163,7 @@ fn try_main() -> Result<()> {
         Task::Torture { seconds, seed, large } => torture::run(seconds, seed, large),
         Task::Tune(tune) => tune.run(),
         Task::Test { arguments } => test::run(&arguments),
-        Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, &action),
+        Task::Workflow { check, hosts, action } => workflow::run(check, &hosts, action.as_deref()),
     }
 }
 

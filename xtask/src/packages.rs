@@ -34,13 +34,12 @@ pub(crate) fn ensure(programs: &[(&str, &[&str])]) -> Result<()> {
             command::run_quietly(&mut install)?;
         }
     }
-    match missing().next() {
-        None => Ok(()),
-        Some((program, _)) => {
-            let hint = Hint::new(&format!("as root: apt-get install {}", packages.join(" ")));
-            Err(anyhow!("{program}: not installed").context(hint))
-        }
+    if missing().next().is_none() {
+        return Ok(());
     }
+    let packages = packages.join(" ");
+    let hint = Hint::new(&format!("as root: apt-get install {packages}"));
+    Err(anyhow!("not installed: {packages}").context(hint))
 }
 
 /// Have one file of a Debian package in a folder, and install nothing.

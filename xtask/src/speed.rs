@@ -78,11 +78,12 @@ fn machine() -> Result<()> {
     command::run(&mut cargo(["build", "--quiet", "--release", "--workspace", "--bins"]))?;
     let folder = released()?;
     let tool = |name: &str| folder.join(name).display().to_string();
-    let [detect, profile, write] = ["detect", "profile", "nix-conf-write"].map(tool);
+    let [detect, profile, storage, write] =
+        ["detect", "profile", "storage", "nix-conf-write"].map(tool);
     let row = |ours: String, theirs: &str, bar| Row { ours, theirs: theirs.to_owned(), bar };
     let mut rows = vec![
         row(detect.clone(), "lscpu -J", 1.0),
-        row(format!("{detect} | {profile} | {write}"), "lscpu -J", 3.0),
+        row(format!("{detect} | {profile} | {storage} | {write}"), "lscpu -J", 3.0),
     ];
     let tree = large()?;
     match &tree {

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::command::{self, cargo};
 use crate::{linters, nix, packages};
-use detect::report::{reason, say};
+use detect::report::{Hint, reason, say};
 
 /// Where tests find real Nix versions; unset where there are none.
 const NIX: &str = "NIXPACE_NIX";
@@ -44,6 +44,13 @@ const TOOLS: [(&str, &[&str]); 23] = [
     ("zstd", &["zstd"]),
 ];
 
+/// What to do about an error, where that is known.
+fn say_hint(error: &anyhow::Error) {
+    if let Some(Hint(lines)) = error.downcast_ref() {
+        say(lines);
+    }
+}
+
 /// Install what the tests need, and run them.
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     let prometheus = nix::folder()?.with_file_name("prometheus");
@@ -58,6 +65,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
             return Err(error);
         }
         say(&format!("SKIPPED: some tests, because {}", reason(&error)));
+        say_hint(&error);
     }
     let nix = match nix::ensure() {
         Ok(_) => Some(nix::folder()?),
@@ -65,6 +73,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
         Err(error) => {
             say("SKIPPED: every test against real Nix, because there is none:");
             say(&format!("SKIPPED: {}", reason(&error)));
+            say_hint(&error);
             None
         }
     };

@@ -22,6 +22,7 @@ use detect::arguments::Common;
 use detect::report::{Hint, say};
 use detect::{human, stage};
 
+use crate::command;
 use arena::Arena;
 
 /// How a trial ended.
@@ -72,6 +73,7 @@ struct Row {
 
 /// Try everything for so long, and sum up.
 pub(crate) fn run(seconds: u64, seed: Option<u64>, large: bool) -> Result<()> {
+    command::build_ours()?;
     let seed = seed.unwrap_or_else(random::seed);
     say(&format!("torture: {seconds} s with --seed {seed}"));
     let arena = Arena::new()?;

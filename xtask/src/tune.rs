@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bench::compared::Compared;
 use bench::statistics::Verdict;
 use bench::store::Store;
@@ -17,6 +17,8 @@ use clap::Args;
 use detect::arguments::Common;
 use detect::{file, stage};
 use profile::plan::Plan;
+
+use crate::command;
 
 /// Where everything goes that is tried.
 const FOLDER: &str = "target/nixpace/tune";
@@ -41,13 +43,14 @@ pub(crate) struct Tune {
     pairs: u16,
 
     /// The plan to be better than, instead of this machine's plain one
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", value_parser = crate::absolute)]
     against: Option<PathBuf>,
 }
 
 impl Tune {
     /// Go round once.
     pub(crate) fn run(&self) -> Result<()> {
+        command::build_ours()?;
         let folder = Path::new(FOLDER);
         let against: Option<Plan> = self.against.as_deref().map(read).transpose()?;
         // Of an earlier time, in which something else may have been built.
@@ -109,7 +112,7 @@ impl Tune {
             command.args(["--no-out-link", &graph, "--argstr", "shape"]);
             command.arg(synthetic::name(&self.shape)).args(["--argstr", "scale"]);
             command.arg(synthetic::name(&self.scale));
-            said(&mut command)?;
+            command::output(&mut command)?;
         }
         Ok(())
     }
@@ -119,32 +122,18 @@ impl Tune {
         bench.arg("compare").args([plain, tuned]).args(["--quiet", "--synthetic", "--shape"]);
         bench.arg(synthetic::name(&self.shape)).args(["--scale", &synthetic::name(&self.scale)]);
         bench.args(["--pairs", &self.pairs.to_string(), "-o"]).arg(into);
-        said(&mut bench)?;
+        command::output(&mut bench)?;
         read(into)
     }
 }
 
-/// One of our own tools, built beside us.
+/// One of our own tools.
 fn tool(name: &str) -> Result<Command> {
-    let own = env::current_exe().context("own path")?;
-    let path = own.with_file_name(name);
-    if !path.exists() {
-        bail!("{}: not there: run cargo build --workspace --bins", path.display());
-    }
-    Ok(Command::new(path))
-}
-
-fn said(command: &mut Command) -> Result<Vec<u8>> {
-    let program = PathBuf::from(command.get_program()).display().to_string();
-    let output = command.output().with_context(|| program.clone())?;
-    if !output.status.success() {
-        bail!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(output.stdout)
+    Ok(Command::new(command::ours()?.join(name)))
 }
 
 fn say_to(path: &Path, command: &mut Command) -> Result<()> {
-    file::replace(path, &said(command)?)
+    file::replace(path, command::output(command)?.as_bytes())
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

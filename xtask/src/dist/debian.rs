@@ -31,12 +31,14 @@ pub(super) fn package(root: &Path, is_static: bool, epoch: &str, effort: Effort)
 
     let sums = "find usr -type f -print0 | sort -z | xargs -0 md5sum";
     let sums = command::output(Command::new("sh").args(["-c", sums]).current_dir(root))?;
-    let size = command::output(Command::new("du").args(["-sk", "--apparent-size"]).arg(root))?;
-    let size = size.split_whitespace().next().unwrap_or_default();
+    // What folders take depends on the file system.
+    let size =
+        "find usr -type f -printf '%s\\n' | awk '{ n += int(($1 + 1023) / 1024) } END { print n }'";
+    let size = command::output(Command::new("sh").args(["-c", size]).current_dir(root))?;
     let architecture = command::output(Command::new("dpkg").arg("--print-architecture"))?;
     let architecture = architecture.trim();
     tree::write(&root.join("DEBIAN/md5sums"), &sums)?;
-    tree::write(&root.join("DEBIAN/control"), &control(architecture, size, is_static))?;
+    tree::write(&root.join("DEBIAN/control"), &control(architecture, size.trim(), is_static))?;
 
     let package = format!("nixpace_{VERSION}_{architecture}.deb");
     let mut build = Command::new("dpkg-deb");

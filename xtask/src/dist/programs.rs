@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::command::{self, cargo};
 use detect::report::say;
@@ -19,7 +19,7 @@ pub(super) struct Built {
 
 /// Build them.
 pub(super) fn release() -> Result<Built> {
-    let host = host()?;
+    let host = command::host()?;
     let is_static = cfg!(target_os = "linux");
     let target = target(&host);
     say(&format!("xtask: building for {target}, which takes minutes"));
@@ -42,15 +42,6 @@ pub(super) fn release() -> Result<Built> {
     let base =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     Ok(Built { folder: base.join(target).join("release"), is_static })
-}
-
-/// This machine, as rustc calls it.
-fn host() -> Result<String> {
-    let text = command::output(Command::new("rustc").arg("-vV"))?;
-    match text.lines().find_map(|line| line.strip_prefix("host: ")) {
-        Some(host) => Ok(host.to_owned()),
-        None => bail!("rustc -vV: names no host"),
-    }
 }
 
 /// The target that is static through and through where it is installed, with the C

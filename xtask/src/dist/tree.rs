@@ -82,7 +82,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Make a file's folder, whatever the umask is.
-fn folder_of(path: &Path) -> Result<()> {
+pub(super) fn folder_of(path: &Path) -> Result<()> {
     let missing = path.ancestors().skip(1).take_while(|folder| !folder.exists());
     for folder in missing.collect::<Vec<_>>().into_iter().rev() {
         fs::create_dir(folder).with_context(|| folder.display().to_string())?;

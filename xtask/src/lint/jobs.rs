@@ -18,10 +18,12 @@ fn secret(text: &str) -> Option<&str> {
     let expressions = text.split("${{").skip(1).filter_map(|rest| rest.split("}}").next());
     let mut unguarded = expressions.filter(|expression| !is_guarded(expression));
     unguarded.find_map(|expression| {
-        let (_, rest) = expression.split_once("secrets.")?;
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let mut names = expression.split("secrets.").skip(1).map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        });
         // Every job has this one, and of a fork's pull request it may only read.
-        Some(&rest[..end]).filter(|name| *name != "GITHUB_TOKEN")
+        names.find(|name| *name != "GITHUB_TOKEN")
     })
 }
 

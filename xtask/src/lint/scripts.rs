@@ -166,16 +166,38 @@ pub(super) fn expressions(workflow: &Workflow) -> Vec<Found> {
 /// Whether others than who may push here decide what an expression is.
 fn is_others(expression: &str, is_dynamic: bool) -> bool {
     const THEIRS: [&str; 4] = ["github.event.", "github.head_ref", "github.ref_name", "inputs."];
-    // Numbers and hashes hold no commands.
+    // Numbers and hashes of GitHub's own hold no commands; who starts a workflow by
+    // hand, or from outside, gives what they like by the same names.
     const HARMLESS: [&str; 5] = [".number", ".id", ".sha", ".after", ".before"];
-    let is_harmless = HARMLESS.iter().any(|end| expression.trim().ends_with(end));
+    const FREE: [&str; 2] = ["inputs.", "client_payload."];
+    let name = expression.trim();
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
+    let is_harmless = is_name
+        && HARMLESS.iter().any(|end| name.ends_with(end))
+        && !FREE.iter().any(|part| name.contains(part));
     let is_theirs = THEIRS.iter().any(|start| expression.contains(start));
     (is_theirs && !is_harmless) || (is_dynamic && expression.contains("matrix."))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{builds, is_no_system, words};
+    use super::{builds, is_no_system, is_others, words};
+
+    #[test]
+    fn free_text_is_known_by_more_than_its_last_name() {
+        for theirs in [
+            " github.event.pull_request.title ",
+            "inputs.sha",
+            "github.event.inputs.id",
+            "github.event.client_payload.sha",
+            "github.event.pull_request.title || github.event.number",
+        ] {
+            assert!(is_others(theirs, false), "{theirs}");
+        }
+        for harmless in [" github.event.number ", "github.event.pull_request.head.sha", "env.x"] {
+            assert!(!is_others(harmless, false), "{harmless}");
+        }
+    }
 
     #[test]
     fn an_expression_is_one_word() {

@@ -95,8 +95,10 @@ fn with_progress(
 fn one(folder: &Path, workspace: &Path, suite: &str, mirror: &str) -> Result<String> {
     let building = folder.join(format!(".{suite}{BUILDING}{}", id()));
     let built = fill(folder, &building, workspace, suite, mirror);
-    if building.exists() {
-        remove(&building)?;
+    if building.exists()
+        && let Err(error) = remove(&building)
+    {
+        say(&format!("xtask: warning: {error:#}"));
     }
     built
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use detect::report::Hint;
 
 use crate::packages;
 
@@ -16,11 +17,9 @@ const BUILD_USERS: u32 = 8;
 pub(super) fn install(suite: &str, root: &Path, mirror: &str, log: File) -> Result<()> {
     // With mounts of its own, which end with it even when it is killed: else a
     // later run would find this machine's devices in what it has to remove.
-    let program: &[&str] =
-        if packages::is_root() { &["unshare", "--mount", "mmdebstrap"] } else { &["mmdebstrap"] };
-    let mut command = Command::new(program[0]);
+    let mut command = Command::new("unshare");
     command
-        .args(&program[1..])
+        .args(["--mount", "mmdebstrap"])
         .args(["--variant=essential", "--include=nix-bin,ca-certificates", "--components=main"])
         // A mirror's copy of sid may be days old, and a machine's clock wrong;
         // signatures are checked all the same.
@@ -34,7 +33,7 @@ pub(super) fn install(suite: &str, root: &Path, mirror: &str, log: File) -> Resu
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
-    let status = command.status().context(program[0])?;
+    let status = command.status().context("unshare")?;
     if !status.success() {
         bail!("mmdebstrap: {status}");
     }
@@ -71,6 +70,12 @@ fn build_users() -> (String, String) {
 /// Have mmdebstrap, which fills a folder with a Debian system. Without the
 /// keyring, other distributions could not check Debian.
 pub(super) fn ensure_mmdebstrap() -> Result<()> {
+    // Another user's tree would belong to users that only its namespace has: neither could
+    // we add to it, nor remove it.
+    if !packages::is_root() {
+        let hint = Hint::new("as root: cargo xtask nix");
+        return Err(anyhow!("only root can build Debian trees").context(hint));
+    }
     packages::ensure(&[("mmdebstrap", &["mmdebstrap", "debian-archive-keyring"])])
 }
 

@@ -40,8 +40,7 @@ pub(super) struct Arena {
 impl Arena {
     /// Make the documents.
     pub(super) fn new() -> Result<Self> {
-        let own = env::current_exe().context("own path")?;
-        let programs = own.parent().unwrap_or(Path::new("/")).to_owned();
+        let programs = command::ours()?;
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
         let folder = tempfile::Builder::new().prefix("nixpace-torture-").tempdir_in(base)?;
