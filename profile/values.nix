@@ -48,10 +48,19 @@ let
     )
   );
   weight = number 1 10000;
+  # As src/catalogue.rs has them.
+  features = list (choice [
+    "auto-allocate-uids"
+    "cgroups"
+    "flakes"
+    "nix-command"
+  ]);
 in
 {
   build-dir = choice builds;
   cores = number 1 4294967295;
+  experimental-features = features;
+  extra-experimental-features = features;
   max-jobs = number 1 4294967295;
   temp-dir = choice builds;
 

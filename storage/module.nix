@@ -1,5 +1,5 @@
-# NixOS: look for what will fail of the machine's storage before it fails. What
-# is found fails the unit, so that whatever watches units tells of it.
+# NixOS: look for what will fail of the machine's storage before it fails. An
+# error fails the unit, so that whatever watches units tells of it.
 {
   config,
   lib,

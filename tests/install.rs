@@ -296,6 +296,22 @@ fn determinate_nix_keeps_its_own_file() {
 }
 
 #[test]
+fn where_builds_would_run_must_be_there_first() {
+    if Path::new("/nix-builds").exists() {
+        return skip("this machine has /nix-builds");
+    }
+    for nix in real_nix().into_iter().filter(|nix| nix.version == "2.26") {
+        let tree = Tree::new(&nix, &[("etc/nix/nix.conf", "")]);
+        let mut plan = plan(&nix, 3);
+        let value = Value::Text("/nix-builds".to_owned());
+        let setting = Setting { value, why: "for the test".to_owned(), stage: "t".to_owned() };
+        plan.settings.insert("build-dir".to_owned(), setting);
+        let said = tree.refused(Some(&plan), "--apply");
+        assert!(said.contains("hint: sudo install --directory --mode=0755 /nix-builds"), "{said}");
+    }
+}
+
+#[test]
 fn what_others_write_is_left_to_them() {
     let Some(nix) = newest() else { return };
     let plan = plan(&nix, 3);

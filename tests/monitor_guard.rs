@@ -169,15 +169,18 @@ fn where_it_cannot_guard_it_says_so() {
             try setpriv --reuid 65534 --regid 65534 --clear-groups ./monitor guard --once
             try ./monitor guard --high 0.5 --low 0.6
             try ./monitor guard --once
+            try env NIX_CONFIG="keep-build-log = false" ./monitor guard --once
             echo "nixbld:x:30000:" > group
             mount --bind group /etc/group
             try ./monitor guard --once
         "#;
         let Some(said) = said(&nix, script) else { return };
         let lines = [
-            "monitor: guard: only root may stop builds\nrc=1",
+            "monitor: guard: only root may stop builds\nhint: run it as root: sudo monitor guard …\n\
+             rc=1",
             "rc=2",
             "monitor: guard: nothing is being built\nrc=0",
+            "monitor: guard: builds cannot be seen: keep-build-log is false\n",
             "monitor: guard: builds cannot be told apart: no users in the group of build users",
         ];
         for line in lines {

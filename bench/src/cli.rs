@@ -311,7 +311,7 @@ impl Output {
     /// Keep what is known so far where the result will be, so that not even a power
     /// cut loses it. Where it will be nowhere, nothing is worked out for it.
     fn keep(&self, text: &dyn Fn(Form) -> Result<String>) -> Result<()> {
-        match &self.common.output {
+        match self.common.file() {
             Some(path) => file::replace(path, text(self.form())?.as_bytes()),
             None => Ok(()),
         }

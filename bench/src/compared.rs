@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use detect::hardware::Note;
+use detect::nix::without_login;
 use detect::number::Version;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -231,7 +232,9 @@ impl Compared {
         let (low, high) = (change(interval.low), change(interval.high));
         let found = match self.verdict {
             Verdict::NoDifferenceShown if interval.low > 1.0 || interval.high < 1.0 => {
-                format!("too few pairs to claim anything ({low} to {high}): raise --time")
+                format!(
+                    "too few pairs to claim anything ({low} to {high}): raise --pairs or --time"
+                )
             }
             Verdict::NoDifferenceShown => format!("no difference shown (could be {low} to {high})"),
             verdict => format!("{} ({} time, {low} to {high})", verdict.text(), change(ratio)),
@@ -265,7 +268,7 @@ pub fn ratios(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<f64> {
 
 fn series(runs: &[Run], side: Side, configuration: &Configuration) -> Series {
     let own = || runs.iter().filter(move |run| run.side == side && run.pair > 0);
-    let settings = configuration.settings.iter().map(|(name, value)| format!("{name} = {value}"));
+    let settings = configuration.settings.iter().map(|(name, value)| shown(name, value));
     Series {
         name: configuration.name.clone(),
         settings: settings.collect::<Vec<_>>().join(", "),
@@ -273,6 +276,16 @@ fn series(runs: &[Run], side: Side, configuration: &Configuration) -> Series {
         cpu_seconds: own().map(|run| run.cpu_seconds).collect(),
         peak_memory_bytes: own().map(|run| run.peak_memory_bytes).collect(),
     }
+}
+
+/// A setting as everybody may see it: results are shared, secrets are not.
+fn shown(name: &str, value: &str) -> String {
+    if name.ends_with("access-tokens") {
+        return format!("{name} = …");
+    }
+    let plain = |word: &str| without_login(word).unwrap_or_else(|| word.to_owned());
+    let words: Vec<String> = value.split(' ').map(plain).collect();
+    format!("{name} = {}", words.join(" "))
 }
 
 impl Series {

@@ -71,7 +71,13 @@ fn conf(text: &str) -> Result<BTreeMap<String, String>> {
             [] => {}
             ["include" | "!include", ..] => bail!("includes other files: name those"),
             [name, "=", value @ ..] => {
-                settings.insert((*name).to_owned(), value.join(" "));
+                let value = value.join(" ");
+                let known: &mut String = settings.entry((*name).to_owned()).or_default();
+                if base(name) == *name || known.is_empty() {
+                    *known = value;
+                } else {
+                    *known = format!("{known} {value}");
+                }
             }
             _ => bail!("neither a nix.conf nor a plan: {:?}", line.trim()),
         }
@@ -182,11 +188,11 @@ impl Wanted {
 
 /// The lines that tell Nix so.
 pub fn lines(settings: &BTreeMap<String, String>) -> String {
-    let mut text = String::new();
-    for (name, value) in settings {
-        text += &format!("{name} = {value}\n");
-    }
-    text
+    // What adds to a setting follows what sets it, or Nix forgets it (NixOS/nix#9487).
+    let (additions, plain): (Vec<_>, Vec<_>) =
+        settings.iter().partition(|(name, _)| base(name) != name.as_str());
+    let all = plain.into_iter().chain(additions);
+    all.map(|(name, value)| format!("{name} = {value}\n")).collect()
 }
 
 /// What Nix made of settings, or why they would not be what is measured.

@@ -227,7 +227,8 @@ fn make_valid(drv: &str, interrupt: &Interrupt) -> Result<()> {
 /// Whether nix-daemon builds for us: root's Nix opens the store itself, unless it is
 /// told not to.
 fn is_by_daemon(hardware: &Hardware) -> bool {
-    let is_told = std::env::var_os("NIX_REMOTE").is_some_and(|remote| remote != "local");
+    let is_told = std::env::var_os("NIX_REMOTE")
+        .is_some_and(|remote| !["", "auto", "local"].iter().any(|local| remote == *local));
     let is_multi_user = hardware.nix.as_ref().is_some_and(|nix| nix.multi_user != Some(false));
     is_told || (is_multi_user && !rustix::process::geteuid().is_root())
 }

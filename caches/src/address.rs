@@ -1,6 +1,7 @@
 //! Where a cache is, as `substituters` says it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use detect::nix::SECRET;
@@ -97,6 +98,32 @@ impl Address {
     /// the end, which it alone overlooks.
     pub fn is_same(&self, other: &Self) -> bool {
         self.place == other.place
+    }
+
+    /// Whether it is the cache that Nix asks by default.
+    pub fn is_official(&self) -> bool {
+        Self::parse(OFFICIAL).is_ok_and(|official| official.is_same(self))
+    }
+
+    /// Whether it can be asked without a network: a folder, or a server of this machine.
+    pub fn is_here(&self) -> bool {
+        match &self.place {
+            Place::Folder(_) => true,
+            Place::Http(url) => is_loopback(url),
+            Place::Other(_) => false,
+        }
+    }
+}
+
+/// The cache that Nix asks by default.
+pub(crate) const OFFICIAL: &str = "https://cache.nixos.org";
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
     }
 }
 

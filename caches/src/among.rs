@@ -96,7 +96,8 @@ fn only(named: Vec<Named>) -> Result<Chosen> {
         match questions.iter_mut().find(|known| known.cache.is_same(&cache)) {
             Some(known) => known.keys.add(keys),
             None => {
-                questions.push(Question { cache, keys: Keys::new(keys), is_configured: false });
+                let (is_configured, is_named) = (false, true);
+                questions.push(Question { cache, keys: Keys::new(keys), is_configured, is_named });
             }
         }
     }

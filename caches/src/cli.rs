@@ -1,7 +1,7 @@
 //! The command line of `caches`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -203,8 +203,11 @@ impl Which {
 
     fn ask(&self, plan: &Plan, questions: &[Question], deep: bool) -> Result<Vec<Report>> {
         let store_dir = store_dir(plan);
-        let named = self.path.iter().map(|path| StorePath::parse_full(path, store_dir));
-        let named = named.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+        let named = self.path.iter().map(|path| {
+            let found = StorePath::containing(Path::new(path), store_dir);
+            found.map_err(|why| Usage(format!("--path: {why}")))
+        });
+        let named = named.collect::<Result<_, _>>()?;
         let knowledge = Knowledge::of_this_machine(named);
         let within = Duration::from_secs(self.timeout);
         let how = How { within, deep, logins: self.logins()? };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use detect::database;
 use detect::report::Usage;
 
@@ -39,7 +39,8 @@ pub fn named(paths: &[PathBuf], store_dir: &str) -> Result<Wanted> {
     for path in paths {
         if path == Path::new("-") {
             let stdin = std::io::stdin().lock().take(LARGEST_BYTES);
-            lines(stdin, store_dir, &mut add).context("stdin")?;
+            let count = lines(stdin, store_dir, &mut add).context("stdin")?;
+            ensure!(count > 0, "stdin: empty (did the previous stage fail?)");
         } else {
             add(StorePath::containing(path, store_dir).map_err(Error::msg)?);
         }
@@ -47,16 +48,18 @@ pub fn named(paths: &[PathBuf], store_dir: &str) -> Result<Wanted> {
     Ok(found)
 }
 
-/// Store paths, one a line.
-fn lines(text: impl BufRead, store_dir: &str, add: &mut impl FnMut(StorePath)) -> Result<()> {
+/// Store paths, one a line; how many there are.
+fn lines(text: impl BufRead, store_dir: &str, add: &mut impl FnMut(StorePath)) -> Result<u64> {
+    let mut count = 0;
     for (index, line) in text.lines().enumerate() {
         let line = line?;
         if !line.trim().is_empty() {
             let path = StorePath::parse_full(line.trim(), store_dir);
             add(path.map_err(|why| anyhow!("line {}: {why}", index + 1))?);
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 /// These paths and all that they need, by Nix's database where it knows them.

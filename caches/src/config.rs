@@ -5,17 +5,18 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use detect::hardware::Nix;
 use detect::report::Usage;
+use detect::stage;
 use profile::catalogue::CACHE_KEY;
 use profile::plan::Plan;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::address::Address;
+use crate::address::{Address, OFFICIAL};
+use crate::filter::OWNED;
 use crate::key::{Keys, PublicKey};
 use crate::verify::Question;
 
 /// The cache that every Nix asks when nobody says otherwise.
-const DEFAULT: &str = "https://cache.nixos.org";
 
 /// Caches that one person names; more are a mistake or worse.
 const MOST: usize = 200;
@@ -83,14 +84,14 @@ fn bounded(caches: usize, keys: usize) -> Result<()> {
 /// The caches of a `caches.toml`.
 pub fn read(path: &Path) -> Result<Vec<Named>> {
     let name = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(name)?;
+    let text = String::from_utf8(stage::read_file(path).with_context(name)?).with_context(name)?;
     parse(&text).with_context(name)
 }
 
 /// The caches of a `caches.toml`, from its text.
 pub fn parse(text: &str) -> Result<Vec<Named>> {
     let file: File = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         anyhow!("line {line}: {}", without_values(error.message()))
     })?;
     bounded(file.cache.len(), file.cache.iter().map(|entry| entry.keys.len()).sum())?;
@@ -127,26 +128,39 @@ pub fn questions(plan: &Plan, named: &[Named]) -> Result<Vec<Question>> {
     bounded(named.len(), named.iter().map(|named| named.keys.len()).sum())?;
     bounded(plan.caches.len(), 0)?;
     let mut questions: Vec<Question> = Vec::new();
-    let mut add = |cache: Address, keys: Vec<PublicKey>, is_configured: bool| match questions
-        .iter_mut()
-        .find(|known| known.cache.is_same(&cache))
-    {
-        Some(known) => known.keys.add(keys),
-        None => questions.push(Question { cache, keys: Keys::new(keys), is_configured }),
-    };
+    let mut add =
+        |cache: Address, keys: Vec<PublicKey>, is_configured: bool, is_named: bool| match questions
+            .iter_mut()
+            .find(|known| known.cache.is_same(&cache))
+        {
+            Some(known) => {
+                known.keys.add(keys);
+                known.is_named |= is_named;
+            }
+            None => {
+                let keys = Keys::new(keys);
+                questions.push(Question { cache, keys, is_configured, is_named });
+            }
+        };
     for url in configured {
         // What Nix itself cannot read is the lint's to say.
         if let Ok(cache) = Address::parse(&url) {
-            add(cache, trusted.clone(), true);
+            add(cache, trusted.clone(), true, false);
         }
     }
     for Named { cache, keys } in named {
-        add(cache.clone(), keys.clone(), false);
+        add(cache.clone(), keys.clone(), false, true);
     }
+    let planned = match plan.settings.get(OWNED[0]).map(|setting| &setting.value) {
+        Some(profile::plan::Value::List(urls)) => urls.as_slice(),
+        _ => &[],
+    };
     for (index, cache) in plan.caches.iter().enumerate() {
         let wrong = |why: String| anyhow!("caches[{index}]: {why}");
         let keys = cache.key.iter().map(|key| PublicKey::parse(key)).collect::<Result<_, _>>();
-        add(Address::parse(&cache.url).map_err(wrong)?, keys.map_err(wrong)?, false);
+        // What an earlier stage put into the plan stays there for the same reason.
+        let is_named = planned.iter().any(|url| url == &cache.url);
+        add(Address::parse(&cache.url).map_err(wrong)?, keys.map_err(wrong)?, false, is_named);
     }
     bounded(questions.len(), 0)?;
     Ok(questions)
@@ -156,7 +170,7 @@ pub fn questions(plan: &Plan, named: &[Named]) -> Result<Vec<Question>> {
 fn substituters(nix: Option<&Nix>) -> Vec<String> {
     match nix.and_then(|nix| nix.settings.get("substituters")) {
         Some(list) => words(list),
-        None => vec![DEFAULT.to_owned()],
+        None => vec![OFFICIAL.to_owned()],
     }
 }
 

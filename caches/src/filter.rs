@@ -16,11 +16,19 @@ pub const OWNED: [&str; 2] = ["extra-substituters", "extra-trusted-public-keys"]
 pub fn decide(plan: &mut Plan, questions: &[Question], reports: Option<&[Report]>) {
     match reports {
         None => keep(plan, questions, "caches were not asked, as you wished"),
-        Some(reports) if !reports.is_empty() && reports.iter().all(|it| it.is_unreachable) => {
+        Some(reports) if is_offline(questions, reports) => {
             keep(plan, questions, "no cache can be reached, so nothing about caches was changed");
         }
         Some(reports) => apply(plan, questions, reports),
     }
+}
+
+/// Whether none of the caches that need a network can be reached. What is on this machine
+/// answers all the same.
+fn is_offline(questions: &[Question], reports: &[Report]) -> bool {
+    let mut far = questions.iter().zip(reports).filter(|(question, _)| !question.cache.is_here());
+    let mut all = far.by_ref().peekable();
+    all.peek().is_some() && all.all(|(_, report)| report.is_unreachable)
 }
 
 /// Put what was found into a plan: proven caches as settings, everything as a
@@ -41,11 +49,15 @@ fn apply(plan: &mut Plan, questions: &[Question], reports: &[Report]) {
             plan.notes.push(obstacle);
             continue;
         }
-        if !question.is_configured {
+        // What the user names stays in the plan though Nix has it: it may have it of an
+        // earlier plan, which the next one replaces.
+        let stays = question.is_named && question.cache.is_plain() && !question.cache.is_official();
+        if !question.is_configured || stays {
             urls.push(report.url.clone());
         }
-        if trusted.find(&key.name).is_none() {
-            keys.push(key.to_string());
+        let text = key.to_string();
+        if trusted.find(&key.name).is_none() || (stays && !keys.contains(&text)) {
+            keys.push(text);
             trusted.add([key]);
         }
     }
@@ -142,7 +154,7 @@ mod tests {
     use profile::plan::{Plan, Value, Verdict};
     use serde_json::json;
 
-    use super::decide;
+    use super::{decide, is_offline};
     use crate::address::Address;
     use crate::base64;
     use crate::key::{Keys, PublicKey};
@@ -156,6 +168,14 @@ mod tests {
     /// What becomes of caches that are all proven, where one key is trusted: the
     /// caches and the keys that a plan adds, and the ids of its notes.
     fn decided(caches: &[(&str, &str)], trusted: &str) -> (Vec<String>, Vec<String>, Vec<String>) {
+        decided_of(caches, trusted, false)
+    }
+
+    fn decided_of(
+        caches: &[(&str, &str)],
+        trusted: &str,
+        is_old: bool,
+    ) -> (Vec<String>, Vec<String>, Vec<String>) {
         let mut nix = Nix::default();
         nix.settings.insert("trusted-public-keys".to_owned(), json!([trusted]));
         let hardware = Hardware { nix: Some(nix), ..Hardware::default() };
@@ -163,7 +183,8 @@ mod tests {
         let question = |(url, key): &(&str, &str)| Question {
             cache: Address::parse(url).expect("an address"),
             keys: Keys::new(PublicKey::parse(key)),
-            is_configured: false,
+            is_configured: is_old,
+            is_named: is_old,
         };
         let questions: Vec<Question> = caches.iter().map(question).collect();
         let proven = |question| Report { verdict: Verdict::Verified, ..Report::of(question) };
@@ -188,6 +209,33 @@ mod tests {
         assert_eq!(urls, ["https://b.example"]);
         assert_eq!(keys, [b], "the other's key would be of no use");
         assert_eq!(ids, ["cache-not-plain"]);
+    }
+
+    #[test]
+    fn what_is_named_stays_though_nix_has_it_by_now() {
+        let a = key("a", 1);
+        let caches = [("https://a.example", &*a), ("https://cache.nixos.org/", &*a)];
+        let (urls, keys, ids) = decided_of(&caches, &a, true);
+        assert_eq!((urls, keys), (vec!["https://a.example".to_owned()], vec![a]));
+        assert!(ids.is_empty(), "{ids:?}");
+    }
+
+    #[test]
+    fn without_a_network_what_is_here_decides_nothing() {
+        let question = |url: &str| Question {
+            cache: Address::parse(url).expect("an address"),
+            keys: Keys::default(),
+            is_configured: true,
+            is_named: false,
+        };
+        let questions = ["file:///mnt/cache", "http://localhost:5000", "https://a.example"];
+        let questions = questions.map(question);
+        let mut reports: Vec<Report> = questions.iter().map(Report::of).collect();
+        reports[2].is_unreachable = true;
+        assert!(is_offline(&questions, &reports));
+        assert!(!is_offline(&questions[..2], &reports[..2]), "none needs a network");
+        reports[2].is_unreachable = false;
+        assert!(!is_offline(&questions, &reports));
     }
 
     #[test]

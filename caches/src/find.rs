@@ -100,9 +100,11 @@ impl Knowledge {
         let home = variable("XDG_CACHE_HOME")
             .or_else(|| Some(variable("HOME")?.join(".cache")))
             .map(|cache| cache.join("nix"));
+        let root = if cfg!(target_os = "macos") { "/var/root" } else { "/root" };
+        let root = Path::new(root).join(".cache/nix");
         Self {
             store: state.join("db/db.sqlite"),
-            nix_caches: home.into_iter().chain([PathBuf::from("/root/.cache/nix")]).collect(),
+            nix_caches: home.into_iter().chain([root]).collect(),
             named,
             links: ["/run/current-system", "/nix/var/nix/profiles/default"]
                 .map(PathBuf::from)
@@ -142,9 +144,7 @@ impl Knowledge {
                 add(Wanted::Path(path), Source::System);
             }
         }
-        let is_official =
-            Address::parse("https://cache.nixos.org").is_ok_and(|official| official.is_same(cache));
-        if is_official {
+        if cache.is_official() {
             for path in OLD.iter().filter_map(|name| StorePath::parse(name).ok()) {
                 add(Wanted::Path(path), Source::BuiltIn);
             }

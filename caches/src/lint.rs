@@ -4,7 +4,6 @@
 //! once; what each release does was measured on 2.8.0, 2.26.3 and 2.34.8.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use detect::hardware::{Level, Nix, Note};
 use detect::release::Release;
@@ -12,7 +11,7 @@ use profile::plan::{Setting, Value, Verdict};
 use serde_json::json;
 use url::Url;
 
-use crate::address::{Address, Place};
+use crate::address::{Address, Place, is_loopback};
 use crate::config::words;
 use crate::key::{IS_SECRET, PublicKey};
 use crate::verify::{Question, Report};
@@ -256,15 +255,6 @@ fn address(cache: &Address) -> Vec<Note> {
         notes.push(note(Level::Warning, "cache-without-tls", text));
     }
     notes
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
-    }
 }
 
 /// A name as people can read it.

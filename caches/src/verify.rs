@@ -25,6 +25,8 @@ pub struct Question {
     pub keys: Keys,
     /// Whether the machine's Nix asks it already.
     pub is_configured: bool,
+    /// Whether the user named it for the plan.
+    pub is_named: bool,
 }
 
 /// What is known of a cache after it was asked.
@@ -119,7 +121,7 @@ async fn about(
     report: &mut Report,
 ) -> Result<(), String> {
     let answer = client.get(cache, "nix-cache-info", info::LARGEST_BYTES).await;
-    report.is_unreachable = matches!(answer, Err(Trouble::Unreachable(_)));
+    report.is_unreachable = matches!(answer, Err(Trouble::Unreachable(_) | Trouble::Silent(_)));
     let answer = answer.map_err(|trouble| match trouble {
         Trouble::Missing(403) => {
             "private, or no cache: nix-cache-info is refused (status 403)".to_owned()
@@ -309,7 +311,8 @@ mod tests {
             write(&format!("{hash}.narinfo"), text);
         }
         let cache = Address::parse(&format!("file://{}", path.display())).expect("an address");
-        let question = Question { cache, keys: Keys::default(), is_configured: false };
+        let question =
+            Question { cache, keys: Keys::default(), is_configured: false, is_named: false };
         let knowledge = Knowledge {
             store: path.join("none"),
             nix_caches: Vec::new(),

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod target;
 mod tree;
 
+use detect::number::Version;
 use profile::plan::Verdict;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,6 +23,8 @@ use self::memory::Memory;
 /// Why paths are, or are not, fetched from caches.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Why {
+    /// Version of this document's format.
+    pub version: Version<1>,
     /// What keeps this machine from fetching anything.
     pub obstacles: Vec<Cause>,
     /// What could not be looked at, and why.

@@ -1,6 +1,6 @@
 //! The command line: what every tool's has, and what is wrong with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches};
@@ -30,6 +30,11 @@ pub struct Common {
 }
 
 impl Common {
+    /// The file that output goes to; `-` is stdout, as everywhere.
+    pub fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+
     /// Let `--color` and `NO_COLOR` decide for everything printed from now on.
     pub fn apply_color(&self) {
         match self.color {

@@ -179,7 +179,18 @@ fn transport(root: &Root, folder: &Path, name: &str) -> Option<String> {
         parts.iter().any(numbered)
     };
     if has("nvme") {
-        let fabric = root.word(folder.join("device/transport")).filter(|word| word != "pcie");
+        // A disk that several controllers lead to hangs below what they belong to.
+        let several = || {
+            let beside = folder.parent()?;
+            let names = root.list(beside);
+            let is_one = |name: &&String| name.starts_with("nvme") && !name.contains('n');
+            names
+                .iter()
+                .filter(is_one)
+                .find_map(|name| root.word(beside.join(name).join("transport")))
+        };
+        let fabric = root.word(folder.join("device/transport")).or_else(several);
+        let fabric = fabric.filter(|word| word != "pcie");
         return Some(fabric.map_or_else(|| "nvme".to_owned(), |fabric| format!("nvme-{fabric}")));
     }
     let by_path = [("usb", "usb"), ("mmc", "mmc"), ("session", "iscsi"), ("vbd-", "xen")];

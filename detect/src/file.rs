@@ -1,7 +1,7 @@
 //! Files that are replaced whole or not at all.
 
 use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
@@ -60,9 +60,23 @@ fn write_beside(path: &Path, contents: &[u8], mode: Option<u32>) -> Result<()> {
     }
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
-    // Without this the rename itself may be lost when the power fails.
-    File::open(folder)?.sync_all()?;
+    sync(folder)?;
     Ok(())
+}
+
+/// Without this a rename may be lost when the power fails. What is done by then stays
+/// done where a folder cannot be synced: some file systems know no such thing, and some
+/// folders one may write to and not open.
+pub fn sync(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) => match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::PermissionDenied | ErrorKind::Unsupported => {
+                Ok(())
+            }
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
+    }
 }
 
 #[cfg(test)]

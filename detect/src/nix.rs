@@ -15,9 +15,11 @@ use crate::hardware::{ConfOwner, Implementation, Nix, Note};
 use crate::release::Release;
 use crate::root::Root;
 
+pub use secrets::without_login;
+
 /// Settings whose effective values are reported: those that some stage plans,
 /// or whose value decides whether a plan does good or harm.
-const SETTINGS: [(&str, Kind); 39] = [
+const SETTINGS: [(&str, Kind); 40] = [
     ("allowed-users", Kind::List),
     ("always-allow-substitutes", Kind::Bool),
     ("auto-allocate-uids", Kind::Bool),
@@ -35,6 +37,7 @@ const SETTINGS: [(&str, Kind); 39] = [
     ("filetransfer-retry-attempts", Kind::Number),
     ("fsync-metadata", Kind::Bool),
     ("http-connections", Kind::Number),
+    ("keep-build-log", Kind::Bool),
     ("keep-derivations", Kind::Bool),
     ("keep-outputs", Kind::Bool),
     ("log-lines", Kind::Number),
@@ -140,12 +143,26 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
         None => conf::settings(root, Path::new(CONF), &SETTINGS).unwrap_or_default(),
     };
     notes.extend(remarks::forgotten(&conf::forgotten(root, Path::new(CONF))));
-    let settings = secrets::removed(settings);
+    let mut settings = secrets::removed(settings);
+    let multi_user = multi_user(root);
+    // To all but root Nix says that there is no group; the daemon, which builds for them,
+    // has its default.
+    let group = "build-users-group";
+    if multi_user == Some(true)
+        && settings.get(group).and_then(Value::as_str) == Some("")
+        && user(root).is_some_and(|user| user != "0")
+    {
+        settings.insert(group.to_owned(), "nixbld".into());
+    }
     if settings.is_empty() {
-        let text = "Nix's settings could not be read: `nix show-config` says why";
+        let text = if root.is_live() {
+            "Nix's settings could not be read: `nix --extra-experimental-features nix-command \
+             show-config` says why"
+        } else {
+            "no setting of Nix is known: nix.conf is not there, sets none, or cannot be read"
+        };
         notes.push(Note::info("nix-settings-unknown", text));
     }
-    let multi_user = multi_user(root);
     let nix = Nix {
         version: release.map(|release| {
             let (major, minor, patch) = release.version;
@@ -246,7 +263,7 @@ pub fn conf_owner(root: &Root) -> ConfOwner {
     if root.exists("etc/NIXOS") {
         return ConfOwner::Nixos;
     }
-    if target.starts_with("/etc/static") || root.exists("run/current-system/darwin-version") {
+    if target.starts_with("/etc/static") {
         return ConfOwner::Darwin;
     }
     let conf = root.read("etc/nix/nix.conf").unwrap_or_default();
@@ -254,7 +271,26 @@ pub fn conf_owner(root: &Root) -> ConfOwner {
     if includes_custom || root.exists("usr/local/bin/determinate-nixd") {
         return ConfOwner::Determinate;
     }
+    // Where `nix.enable` is off, nix.conf is somebody else's.
+    if !root.exists("etc/nix/nix.conf") && root.exists("run/current-system/darwin-version") {
+        return ConfOwner::Darwin;
+    }
     ConfOwner::Plain
+}
+
+/// Who runs this program, as a number.
+fn user(root: &Root) -> Option<String> {
+    if root.is_live() {
+        return Some(rustix::process::geteuid().as_raw().to_string());
+    }
+    ids(root, "Uid:")?.into_iter().nth(1)
+}
+
+/// The numbers of a line of this program's status.
+fn ids(root: &Root, key: &str) -> Option<Vec<String>> {
+    let status = root.read("proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(line.split_whitespace().map(str::to_owned).collect())
 }
 
 /// Whether the daemon takes every setting from this user: root, or one whom
@@ -264,12 +300,7 @@ fn trusted(
     multi_user: Option<bool>,
     settings: &BTreeMap<String, Value>,
 ) -> Option<bool> {
-    let status = root.read("proc/self/status")?;
-    let ids = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-        Some(line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-    };
-    let user = ids("Uid:")?.into_iter().nth(1)?;
+    let user = user(root)?;
     if user == "0" || multi_user == Some(false) {
         return Some(true);
     }
@@ -278,8 +309,8 @@ fn trusted(
     if listed.contains(&"*") {
         return Some(true);
     }
-    let mut groups = ids("Groups:").unwrap_or_default();
-    groups.extend(ids("Gid:")?.into_iter().nth(1));
+    let mut groups = ids(root, "Groups:").unwrap_or_default();
+    groups.extend(ids(root, "Gid:")?.into_iter().nth(1));
     let by_id = |file: &str, ids: &[String]| -> Vec<String> {
         let text = root.read(file).unwrap_or_default();
         let entries = text.lines().filter_map(|line| {

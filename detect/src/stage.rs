@@ -103,7 +103,7 @@ pub fn text<T: Serialize>(document: &T) -> Result<String> {
 
 /// Write finished text, to stdout or in place of the file `-o` names.
 pub fn write_text(text: &str, common: &Common) -> Result<()> {
-    match &common.output {
+    match common.file() {
         Some(path) => file::replace(path, text.as_bytes()),
         None => print(text.as_bytes()),
     }
@@ -112,7 +112,7 @@ pub fn write_text(text: &str, common: &Common) -> Result<()> {
 /// Write text for people to stdout, coloured as `--color` says.
 pub fn write_human(text: &str, common: &Common) -> Result<()> {
     let colored = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-    if colored && common.output.is_none() {
+    if colored && common.file().is_none() {
         print(text.as_bytes())
     } else {
         write_text(&anstream::adapter::strip_str(text).to_string(), common)

@@ -28,7 +28,7 @@ pub use family::{Family, families};
 pub struct Command {
     /// Write FILE, which must end in .prom, for `node_exporter`'s textfile
     /// collector, instead of `OpenMetrics` to stdout
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "output")]
     pub textfile: Option<PathBuf>,
 
     #[expect(missing_docs, reason = "clap would print it")]

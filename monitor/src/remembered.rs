@@ -40,7 +40,8 @@ pub fn folders() -> Vec<PathBuf> {
     let home = || variable("HOME").map(|home| home.join(".cache"));
     let own = variable("XDG_CACHE_HOME").or_else(home).map(|cache| cache.join("nix"));
     let mut folders: Vec<PathBuf> = own.into_iter().collect();
-    let root = PathBuf::from("/root/.cache/nix");
+    let home = if cfg!(target_os = "macos") { "/var/root" } else { "/root" };
+    let root = Path::new(home).join(".cache/nix");
     if !folders.contains(&root) {
         folders.push(root);
     }

@@ -27,7 +27,7 @@ use crate::history::run::Run;
 use crate::history::{History, Place};
 use crate::ingest::warn_of_left_out;
 use crate::recorded::Recorded;
-use crate::sample::Sampler;
+use crate::sample::{self, Sampler};
 use crate::snapshot::now;
 use crate::stream::Stream;
 use child::Child;
@@ -42,7 +42,6 @@ const WAITING_LINES: usize = 4096;
 const EVERY: Duration = Duration::from_millis(100);
 
 /// How often builds are looked at: what they use is low by about as much.
-const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 
 /// How long something that the command left behind may hold its stderr without a
 /// word, e.g. a connection of ssh.
@@ -76,7 +75,7 @@ impl Command {
         let began = Instant::now();
         let started = now();
         let (child, stderr) = Child::start(&command)?;
-        let watched = (!self.no_history).then(|| (Settings::ask(), Sampler::start(SAMPLE_EVERY)));
+        let watched = (!self.no_history).then(|| (Settings::ask(), Sampler::start(sample::EVERY)));
         let logs = program::shows_logs(&self.command);
         let estimates = Estimates::open(&self.place).unwrap_or_default();
         let screen = Screen::new(logs, self.quiet, estimates);

@@ -12,10 +12,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use detect::arguments::Common;
 use detect::human::count;
+use detect::report::Hint;
 use detect::root::Root;
 use detect::{nix, stage};
 
@@ -156,6 +157,10 @@ pub fn past(place: &Place) -> Result<Reader> {
     let file = place.find()?;
     if let Some(reader) = Reader::open(&file)? {
         return Ok(reader);
+    }
+    if place.file.is_some() {
+        let hint = format!("monitor snapshot --db {} begins one", file.display());
+        return Err(anyhow!("{}: no history there", file.display()).context(Hint::new(&hint)));
     }
     let mut history = History::in_memory()?;
     let now = now();

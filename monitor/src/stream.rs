@@ -44,6 +44,8 @@ const ENTRY_BYTES: usize = 512;
 pub struct Stream {
     builds: Vec<Begun>,
     hits: Vec<Hit>,
+    /// Which hits have ended and are not confirmed, as they ended.
+    arrived: Vec<usize>,
     waits: Vec<Wait>,
     open: BTreeMap<u64, Activity>,
     /// Copies of Nix 2.8 that have not got a download yet.
@@ -120,6 +122,7 @@ impl Default for Stream {
         Self {
             builds: Vec::new(),
             hits: Vec::new(),
+            arrived: Vec::new(),
             waits: Vec::new(),
             open: BTreeMap::new(),
             copies: Vec::new(),
@@ -292,6 +295,7 @@ impl Stream {
             Activity::Hit { index, at: from } => {
                 let hit = &mut self.hits[index];
                 hit.ended = true;
+                self.arrived.push(index);
                 hit.substitution.wall_seconds = between(from, at);
                 Change::Fetched(&hit.substitution.path)
             }

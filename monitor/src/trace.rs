@@ -44,7 +44,10 @@ impl Command {
         let began = recorded.builds.iter().map(|build| build.started_seconds);
         let mut began = began.chain(recorded.substitutions.iter().map(|path| path.started_seconds));
         if began.any(|at| at.is_none()) {
-            let hint = Hint::new("events carry no time: --times FILE says when each line came");
+            let hint = Hint::new(
+                "events carry no time: pipe them in as they come (nix build --log-format internal-json \
+                 2>&1 | monitor trace -), or say by --times FILE when each line came",
+            );
             return Err(anyhow!("{}: no times", self.input.display()).context(hint));
         }
         stage::write(&trace(&recorded), &self.common)
@@ -146,7 +149,7 @@ fn draw_build(events: &mut Vec<Event>, build: &Build, span: Span, lane: (usize, 
     let mut to = span.to;
     let mut phases = Vec::new();
     for phase in build.phases.iter().rev() {
-        // One that is not known to have ended was the last, and so are all before it.
+        // Without its length, nobody knows where those before it were.
         let Some(wall) = phase.wall_seconds else { break };
         let from = to.saturating_sub(Span::new(0.0, wall).to).max(span.from);
         let part = Span { from, to };

@@ -206,7 +206,11 @@ impl NixConfWriteCli {
 }
 
 fn release(text: &str) -> std::result::Result<Release, &'static str> {
-    Release::parse(text).ok_or("not a version like 2.34.8, lix-2.93.3 or determinate-2.30.2")
+    // Determinate Nix has numbers of its own, which do not say what it knows.
+    Release::parse(text).filter(|release| release.version.0 == 2).ok_or(
+        "not a version like 2.34.8, lix-2.93.3 or determinate-2.30.2 (of Determinate Nix, the Nix \
+         that it is built from, which `nix --version` names last)",
+    )
 }
 
 /// A size: bytes, or a number with a unit, each 1024 of the one before. `KB` and

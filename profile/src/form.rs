@@ -2,12 +2,12 @@
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use detect::hardware::{ConfOwner, Note};
+use detect::hardware::{ConfOwner, Implementation, Note};
 use detect::release::Release;
 
 use crate::catalogue;
-use crate::plan::{Plan, Setting, Tier, Workload};
-use crate::{conf, evaluation, github, guarded, module, refuse, systemd, trust};
+use crate::plan::{Plan, Setting, Source, Tier, Value, Workload};
+use crate::{conf, costs, evaluation, github, guarded, module, refuse, systemd, trust};
 
 /// One of them.
 pub(crate) type Named<'a> = (&'a str, &'a Setting);
@@ -82,6 +82,22 @@ fn pipe(plan: &Plan) -> String {
     }
     if plan.profile.rule.policy == Some(guarded::policy()) {
         profile.push_str(" --guarded");
+    }
+    if plan.profile.rule.policy == Some(costs::policy()) {
+        profile.push_str(" --costs FILE");
+    }
+    if plan.profile.target.source == Source::Requested {
+        let version = &plan.profile.target.version;
+        let prefix = match plan.profile.target.implementation {
+            Implementation::Nix => "",
+            Implementation::Lix => "lix-",
+            Implementation::Determinate => "determinate-",
+        };
+        profile.push_str(&format!(" --for-nix {prefix}{version}"));
+    }
+    if let Some(optimize) = &plan.optimize {
+        let packages: Vec<String> = optimize.packages.clone().into();
+        profile.push_str(&format!(" --optimize {}", packages.join(",")));
     }
     let decided = || plan.settings.values().chain(plan.nixos.values());
     let left = |stage: &&str| decided().any(|setting| setting.stage == *stage);
@@ -159,6 +175,12 @@ pub fn notes(plan: &Plan, form: Form) -> Vec<Note> {
         }
         Form::Flags | Form::EvalFlags => notes = evaluation::notes(plan, form == Form::Flags),
         _ => (),
+    }
+    let service = plan.nixos.get(guarded::SERVICE).map(|setting| &setting.value);
+    if matches!(form, Form::NixConf | Form::Env | Form::Github)
+        && service == Some(&Value::Bool(true))
+    {
+        notes.push(guarded::needed());
     }
     notes
 }

@@ -70,6 +70,11 @@ pub(crate) fn plan(hardware: &Hardware, budget: &mut Budget) -> Note {
     };
     let users = hardware.nix.as_ref().and_then(|nix| nix.build_users);
     budget.guarded = Some(sizes(cpus, available, users));
+    needed()
+}
+
+/// What whoever puts such sizes in force must know.
+pub(crate) fn needed() -> Note {
     Note::warning(
         "guard-needed",
         format!(

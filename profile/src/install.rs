@@ -27,8 +27,8 @@ use detect::report::{Hint, say, tool};
 use detect::stage;
 
 use crate::cli::NixConfWriteCli;
-use crate::form::{Form, render};
-use crate::plan::Plan;
+use crate::form::{self, Form, render};
+use crate::plan::{Plan, Value};
 use folder::Folder;
 use include::OURS;
 use proof::{Override, Prover};
@@ -70,6 +70,7 @@ pub fn run(action: Action, cli: &NixConfWriteCli) -> Result<()> {
         Action::Apply => {
             let (plan, ours) = read()?;
             tell(cli, &apply(&open()?, &plan, &ours)?);
+            cli.common.tell(&form::notes(&plan, Form::NixConf));
         }
         Action::Rollback => tell(cli, &rollback(&open()?)?),
     }
@@ -137,6 +138,12 @@ fn apply(folder: &Folder, plan: &Plan, ours: &[u8]) -> Result<Vec<String>> {
         let hint = "remove it there, or the setting from the plan; nothing was written";
         return Err(anyhow!("{}", overridden(folder, &next, found)).context(Hint::new(hint)));
     }
+    if let Some(missing) = missing_build_dir(plan) {
+        let hint = Hint::new(&format!("sudo install --directory --mode=0755 {missing}"));
+        let error =
+            anyhow!("{missing}: missing, and before 2.30 Nix does not make what it builds in");
+        return Err(error.context(hint));
+    }
     let file = folder.file(OURS);
     if next == now {
         return Ok(vec![format!("{}: already in place", file.display())]);
@@ -157,6 +164,16 @@ fn apply(folder: &Folder, plan: &Plan, ours: &[u8]) -> Result<Vec<String>> {
     }
     told.extend(change::restart(now.in_force(folder), ours));
     Ok(told)
+}
+
+/// The build directory, where every build would fail for want of it: since 2.30 Nix makes
+/// it itself.
+fn missing_build_dir(plan: &Plan) -> Option<&str> {
+    let release = plan.profile.target.release()?;
+    match &plan.settings.get("build-dir")?.value {
+        Value::Text(path) if !release.has_nix(2, 30) && !Path::new(path).is_dir() => Some(path),
+        _ => None,
+    }
 }
 
 /// Put in place what was there before the last `--apply`, of which there is but
@@ -199,6 +216,13 @@ fn rollback(folder: &Folder) -> Result<Vec<String>> {
     } else {
         folder.rename(PREVIOUS, OURS)?;
         told.push(format!("{}: as before the last --apply", file.display()));
+        if !now.is_included(folder) {
+            told.push(format!(
+                "{}: does not include it, so none of it is in force",
+                folder.file(folder.host).display()
+            ));
+            return Ok(told);
+        }
     }
     told.extend(change::restart(now.in_force(folder), &previous));
     Ok(told)

@@ -159,9 +159,10 @@ fn zram(plan: &Plan) -> Option<String> {
     let mut text = "#\n".to_owned();
     comment(&mut text, 0, &format!("{}: with zram-generator,", enable.why));
     text.push_str(&format!(
-        "#   printf '[zram0]\\nzram-size = ram * {percent} / 100\\n' \
-         > /etc/systemd/zram-generator.conf\n\
-         #   systemctl daemon-reload && systemctl start systemd-zram-setup@zram0\n"
+        "#   mkdir -p /etc/systemd/zram-generator.conf.d\n\
+         #   printf '[zram0]\\nzram-size = ram * {percent} / 100\\n' \
+         > /etc/systemd/zram-generator.conf.d/nixpace.conf\n\
+         #   systemctl daemon-reload && systemctl restart systemd-zram-setup@zram0\n"
     ));
     Some(text)
 }

@@ -165,12 +165,10 @@ fn manners(root: &Root, hardware: &Hardware) -> Manners {
     let set = |name: &str| settings.and_then(|settings| settings.get(name));
     let group = set("build-users-group").and_then(Value::as_str);
     let allocates = set("auto-allocate-uids").and_then(Value::as_bool) == Some(true);
-    // To all but root Nix says that there are no build users, of which the
-    // daemon, that builds for them, has some by default.
     let is_ours = root.is_live() && !is_root(root);
     let has_daemon = hardware.nix.as_ref().is_none_or(|nix| nix.multi_user == Some(true));
     let has_users = match group {
-        Some("") => is_ours && has_daemon,
+        Some("") => false,
         Some(_) => true,
         None => has_daemon || !is_ours,
     };
@@ -185,6 +183,9 @@ fn manners(root: &Root, hardware: &Hardware) -> Manners {
 }
 
 fn is_root(root: &Root) -> bool {
+    if root.is_live() {
+        return rustix::process::geteuid().is_root();
+    }
     let status = root.read("proc/self/status");
     let line =
         status.as_deref().unwrap_or_default().lines().find_map(|line| line.strip_prefix("Uid:"));

@@ -42,6 +42,11 @@ pub(crate) fn ensure(programs: &[(&str, &[&str])]) -> Result<()> {
     Err(anyhow!("not installed: {packages}").context(hint))
 }
 
+/// Whether this system's lists have such a package.
+pub(crate) fn is_known(package: &str) -> bool {
+    command::succeeds(Command::new("apt-cache").args(["show", package]))
+}
+
 /// Have one file of a Debian package in a folder, and install nothing.
 pub(crate) fn extract(package: &str, member: &str, folder: &Path) -> Result<()> {
     let name = Path::new(member).file_name().unwrap_or_default();

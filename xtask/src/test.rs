@@ -55,8 +55,10 @@ fn say_hint(error: &anyhow::Error) {
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     let prometheus = nix::folder()?.with_file_name("prometheus");
     let tools = packages::ensure(&TOOLS).and_then(|()| {
-        // Of a server's package this one program, lest the server be started.
-        packages::extract("prometheus", "usr/bin/promtool", &prometheus)?;
+        // Of a server's package, where it has none of its own, this one program: the
+        // server would be started.
+        let package = if packages::is_known("promtool") { "promtool" } else { "prometheus" };
+        packages::extract(package, "usr/bin/promtool", &prometheus)?;
         linters::ensure()
     });
     if let Err(error) = tools {

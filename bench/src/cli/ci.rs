@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use detect::arguments::Common;
 use detect::stage;
@@ -65,7 +65,8 @@ impl Ci {
             runs: self.runs.into(),
         };
         // The real path: Nix refuses a store below a link.
-        let folder = self.folder.clone().unwrap_or_else(std::env::temp_dir).canonicalize()?;
+        let folder = self.folder.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
         let interrupt = Interrupt::listen()?;
         let bar = bar("runs", KINDS.len() * 2 * usize::from(self.runs), &self.common);
         let found = measure(setting, &folder, &interrupt, &mut || bar.inc(1))?;

@@ -14,6 +14,7 @@ use super::work::{Most, Work};
 use crate::calibrate::calibrate;
 use crate::configuration::read;
 use crate::interrupt::Interrupt;
+use crate::pairs::Stopped;
 use crate::rounds::bar;
 use crate::simulate::{Host, Wish, graph, run};
 use crate::subject::prepare;
@@ -128,7 +129,12 @@ impl Sweep {
                 }))
             },
         )?;
-        if let Some(graph) = prepared.graph(swept.one_by_one())? {
+        // Who has interrupted it wants what there is, and no more of Nix.
+        let graph = match swept.stopped {
+            Stopped::Interrupted => None,
+            _ => prepared.graph(swept.one_by_one())?,
+        };
+        if let Some(graph) = graph {
             let host = Host { name: "this machine".to_owned(), hardware };
             let machine = Machine { loss: MEASURED_LOSS, ..host.machine()? };
             swept.simulate(&graph, &machine);

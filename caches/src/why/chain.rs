@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use detect::database;
 use detect::hardware::Nix;
+use detect::number::Version;
 use detect::release::Release;
 use url::Url;
 
@@ -89,7 +90,7 @@ pub fn why(
             caches: links,
         });
     }
-    Ok(Why { obstacles, notes, paths: chains })
+    Ok(Why { version: Version, obstacles, notes, paths: chains })
 }
 
 fn link(

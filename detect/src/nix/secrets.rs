@@ -43,7 +43,7 @@ fn is_secret(digits: &str) -> bool {
 
 /// An address without the password in it; without the user too where that may be
 /// a token, which is anywhere but in `ssh://user@host`. `None` when it has neither.
-fn without_login(url: &str) -> Option<String> {
+pub fn without_login(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let (login, _) = authority.rsplit_once('@')?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use detect::human::count;
 use detect::nix;
-use detect::report::say;
+use detect::report::{Hint, say};
 use detect::root::Root;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use serde_json::Value;
@@ -22,9 +22,13 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     if options.worker {
         return Worker::new(options)?.run();
     }
-    ensure!(rustix::process::geteuid().is_root(), "guard: only root may stop builds");
+    if !rustix::process::geteuid().is_root() {
+        let hint = Hint::new("run it as root: sudo monitor guard …");
+        return Err(anyhow!("guard: only root may stop builds").context(hint));
+    }
     if options.thaw {
-        return thaw(&Keeper::look());
+        // What a guard holds that runs is not left over.
+        return thaw(&Keeper::take().context("guard: --thaw")?);
     }
     pidfd_open(getpid(), PidfdFlags::empty())
         .context("guard: this kernel has no handles of processes (Linux 5.3 has)")?;
@@ -39,6 +43,10 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         bail!(
             "guard: builds cannot be told apart: no users in the group of build users ({group:?})"
         );
+    }
+    if settings.get("keep-build-log").and_then(Value::as_bool) == Some(false) {
+        let hint = Hint::new("set keep-build-log = true: by their logs builds are told apart");
+        return Err(anyhow!("guard: builds cannot be seen: keep-build-log is false").context(hint));
     }
     options.users = users.into_iter().collect();
     for name in PATIENCE {

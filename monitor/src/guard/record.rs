@@ -1,18 +1,21 @@
 //! What is stopped at the moment, written down before it is: whoever comes
 //! after a guard that is gone lets it go on.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use detect::number::Version;
+use detect::report::Hint;
 use detect::{file, stage};
 use serde::{Deserialize, Serialize};
 
 use super::stop::Stopped;
+use crate::locks;
 
 /// How often, and how long apart, to ask for the place of another guard, which
 /// may be about to end.
@@ -51,14 +54,20 @@ impl Keeper {
         let folder = folder();
         let name = || folder.display().to_string();
         fs::create_dir_all(&folder).with_context(name)?;
-        let lock = File::create(folder.join("guard.lock")).with_context(name)?;
+        // Who may open it may lock it, and keep every guard from starting.
+        let path = folder.join("guard.lock");
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = options.open(&path).with_context(name)?;
+        lock.set_permissions(Permissions::from_mode(0o600)).with_context(name)?;
         for _ in 0..ATTEMPTS {
             if lock.try_lock().is_ok() {
                 return Ok(Self { path: folder.join("guard.json"), _only: Some(lock) });
             }
             thread::sleep(PATIENCE);
         }
-        bail!("another guard runs on this machine")
+        let hint = Hint::new("end that one first, such as by: systemctl stop nixpace-guard");
+        Err(anyhow!("another guard runs on this machine").context(hint))
     }
 
     /// The place, only to look.
@@ -83,8 +92,9 @@ impl Keeper {
 
     /// Whether a guard has the place; `None` where none ever had.
     pub(crate) fn is_taken(&self) -> Option<bool> {
-        let lock = File::open(self.path.with_extension("lock")).ok()?;
-        Some(matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        let inode = fs::metadata(self.path.with_extension("lock")).ok()?.ino();
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        Some(locks::parse(&locks).iter().any(|held| held.inode == inode))
     }
 
     /// Write it, whole or not at all, for everyone to read.

@@ -57,12 +57,12 @@ impl Stopper {
 
     /// Stop a build.
     pub fn stop(&mut self, build: &Stopped) {
-        if freeze(build, true) {
-            return;
-        }
         let own = self.of(build.user);
         let stopped = own.iter().filter(|process| process.is_stopped()).map(which);
         self.spared.insert(build.user, stopped.collect());
+        if freeze(build, true) {
+            return;
+        }
         self.signal_all(build.user, Signal::STOP, |process| !process.is_stopped());
     }
 

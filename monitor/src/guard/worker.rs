@@ -124,6 +124,10 @@ impl Worker {
             }
         }
         self.let_all_go();
+        // Or it would wake those, too, whom builds had stopped themselves.
+        if !self.is_alone() {
+            let _ = self.tell();
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The tables of the history, and how an older history gets them.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use detect::report::Hint;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// What marks the file as ours: `NxPh`, in the place that `SQLite` has for it.
@@ -157,10 +158,14 @@ pub(super) fn version(connection: &Connection) -> Result<usize> {
         0 if tables == 0 => Ok(0),
         application if application == i64::from(APPLICATION) => match usize::try_from(version) {
             Ok(known) if known <= MIGRATIONS.len() => Ok(known),
-            _ => bail!(
-                "history version {version}, but this program knows those up to {}",
-                MIGRATIONS.len()
-            ),
+            _ => {
+                let known = MIGRATIONS.len();
+                let hint = Hint::new("use the monitor that wrote it, or --db with another file");
+                let error = anyhow!(
+                    "history version {version}, but this program knows those up to {known}"
+                );
+                Err(error.context(hint))
+            }
         },
         _ => bail!("a database, but no history of monitor"),
     }
@@ -168,6 +173,7 @@ pub(super) fn version(connection: &Connection) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use detect::report::reason;
     use rusqlite::Connection;
 
     use super::{MIGRATIONS, migrate, version};
@@ -202,7 +208,7 @@ mod tests {
         let mut newer = Connection::open_in_memory().expect("open");
         migrate(&mut newer).expect("tables");
         newer.pragma_update(None, "user_version", 7).expect("newer");
-        let error = migrate(&mut newer).expect_err("newer").to_string();
+        let error = reason(&migrate(&mut newer).expect_err("newer"));
         assert_eq!(error, "history version 7, but this program knows those up to 2");
 
         let mut other = Connection::open_in_memory().expect("open");

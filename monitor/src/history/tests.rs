@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use detect::number::Version;
+use detect::report::reason;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -179,7 +180,7 @@ fn a_newer_history_is_left_alone() {
     for error in
         [History::open(&file).err().expect("newer"), Reader::open(&file).expect_err("newer")]
     {
-        let error = format!("{error:#}");
+        let error = reason(&error);
         assert!(error.contains("history.sqlite: history version 7, but "), "{error}");
     }
     assert_eq!(std::fs::read(&file).expect("read"), before);

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use detect::arguments::Common;
 use detect::report::{reason, say, tool};
-use rustix::net::sockopt::socket_peercred;
 
 use super::queue::{Dropped, Queue};
 use crate::event::{Line, each};
@@ -58,7 +57,7 @@ impl Hearer {
     /// Hear a connection to its end.
     pub(super) fn hear(self, connection: Arc<UnixStream>) {
         // The worker of the daemon that writes; by it, two that begin at once differ.
-        let worker = socket_peercred(&connection).map(|peer| peer.pid.as_raw_nonzero().get());
+        let worker = peer(&connection);
         let (began, started) = (Instant::now(), now());
         let queue = Arc::new(Queue::default());
         let reads = Reads { connection, queue: Arc::clone(&queue) };
@@ -93,7 +92,7 @@ impl Hearer {
             print(&line);
         }
         let mut command = vec!["json-log-path".to_owned(), self.socket.display().to_string()];
-        command.extend(worker.ok().map(|worker| worker.to_string()));
+        command.extend(worker.map(|worker| worker.to_string()));
         let run = Run {
             started,
             ended: now(),
@@ -136,6 +135,20 @@ impl Hearer {
 /// A line on stdout; that nobody reads it any more is no reason to end.
 fn print(line: &str) {
     let _ = writeln!(anstream::stdout().lock(), "{line}");
+}
+
+/// The process at the other end, where the system says so.
+fn peer(connection: &UnixStream) -> Option<i32> {
+    #[cfg(target_os = "linux")]
+    let peer = rustix::net::sockopt::socket_peercred(connection).ok();
+    #[cfg(target_os = "linux")]
+    let peer = peer.map(|peer| peer.pid.as_raw_nonzero().get());
+    #[cfg(not(target_os = "linux"))]
+    let peer = {
+        let _ = connection;
+        None
+    };
+    peer
 }
 
 #[cfg(test)]

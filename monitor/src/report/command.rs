@@ -21,7 +21,7 @@ use crate::{builds, remembered, store};
 #[derive(Args, Debug)]
 pub struct Command {
     /// Write the page to FILE, which opens in any browser, without a network
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv", "output"])]
     pub html: Option<PathBuf>,
 
     /// Print the document instead of the page

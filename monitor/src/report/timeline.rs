@@ -174,7 +174,9 @@ fn draw(span: &Span<'_>, scale: Scale, y: usize) -> String {
         share(x),
         share(end - x),
     );
-    let mut begins = 0.0;
+    // The last ends when the build does; before the first, inputs may be fetched.
+    let known = phases.iter().map_while(|phase| phase.wall_seconds).sum::<f64>();
+    let mut begins = (seconds - known).max(0.0);
     for (index, phase) in phases.iter().take(32).enumerate() {
         // What follows is nowhere once one is not known.
         let Some(wall) = phase.wall_seconds.filter(|_| *seconds > 0.0) else { break };

@@ -32,11 +32,21 @@ pub(super) fn with_events(command: &[OsString]) -> Result<Vec<OsString>> {
     }
     let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
     let program = std::slice::from_ref(program);
+    if is_for_people(name, arguments) {
+        let error = Usage(format!("{name}: a shell to type into needs a terminal of its own"));
+        let hint =
+            Hint::new("give the shell a command (nix develop -c true, nix-shell --run true)");
+        return Err(anyhow::Error::new(error).context(hint));
+    }
     if OWN.contains(&name) {
         return Ok([program, &flag, arguments].concat());
     }
     if PASSING.contains(&name) {
         return Ok([program, arguments, &flag].concat());
+    }
+    if ["doas", "sudo"].contains(&name) {
+        let error = anyhow::Error::new(Usage(format!("{name}: starts Nix out of our sight")));
+        return Err(error.context(Hint::new(&format!("{name} monitor run -- nixos-rebuild …"))));
     }
     let error = anyhow::Error::new(Usage(format!("{name}: hands no --log-format on to Nix")));
     Err(error.context(Hint::new(match name {
@@ -49,8 +59,23 @@ pub(super) fn with_events(command: &[OsString]) -> Result<Vec<OsString>> {
 
 /// The format that is asked for already.
 fn given(arguments: &[OsString]) -> Option<&OsStr> {
-    let at = arguments.iter().position(|argument| argument == FLAG[0])?;
-    arguments.get(at + 1).map(OsString::as_os_str)
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    own.find(|argument| *argument == FLAG[0])?;
+    own.next().map(OsString::as_os_str)
+}
+
+/// Whether it is for a shell to type into: Nix and the shell ask whether stderr is a
+/// terminal, which for events it is not.
+fn is_for_people(name: &str, arguments: &[OsString]) -> bool {
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    let subcommand = own.clone().find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
+    let is_shell = match name {
+        "nix-shell" => true,
+        "nix" => subcommand.is_some_and(|word| word == "develop" || word == "shell"),
+        _ => false,
+    };
+    let runs = ["-c", "--command", "--run"];
+    is_shell && !own.any(|argument| runs.iter().any(|flag| argument == flag))
 }
 
 /// Whether builders' output is to be shown.
@@ -78,13 +103,26 @@ mod tests {
         let rebuild = "nixos-rebuild switch --log-format internal-json";
         assert_eq!(told("nixos-rebuild switch"), rebuild);
         assert_eq!(told(rebuild), rebuild);
+        assert_eq!(
+            told("nix develop -c make -- --log-format x"),
+            "nix --log-format internal-json develop -c make -- --log-format x"
+        );
         let own = "./build.sh --log-format internal-json";
         assert_eq!(told(own), own);
     }
 
     #[test]
     fn what_cannot_be_told_is_refused() {
-        for command in ["make", "darwin-rebuild switch", "nix build --log-format bar", "true"] {
+        for command in [
+            "make",
+            "darwin-rebuild switch",
+            "nix build --log-format bar",
+            "true",
+            "sudo nixos-rebuild switch",
+            "nix develop .#a",
+            "nix -L shell .#a",
+            "nix-shell -p hello",
+        ] {
             assert!(told(command).is_err(), "{command}");
         }
     }

@@ -145,10 +145,11 @@ impl Stream {
     /// So many paths have come: those that ended last, since what has failed ended
     /// without the count rising.
     pub(super) fn confirm(&mut self, come: u64) {
-        let waiting = self.hits.iter_mut().rev().take(COPIES);
-        let waiting = waiting.filter(|hit| hit.ended && !hit.confirmed);
-        for (hit, _) in waiting.zip(0..come) {
-            hit.confirmed = true;
+        for _ in 0..come {
+            let Some(hit) = self.arrived.pop() else { break };
+            if let Some(hit) = self.hits.get_mut(hit) {
+                hit.confirmed = true;
+            }
         }
     }
 }

@@ -65,7 +65,9 @@ pub(crate) fn settings(case: &Case) -> Settings {
     ];
     for (name, value, why) in decisions.into_iter().flatten() {
         // What is not known has no default, and what is one needs no line.
-        if default(name, case.release).is_some_and(|preset| !is(preset, &value)) {
+        if default(name, case.release).is_some_and(|preset| !is(preset, &value))
+            && !is_more(case, name, &value)
+        {
             settings.insert(name.to_owned(), Setting::new(value, why));
         }
     }
@@ -74,6 +76,15 @@ pub(crate) fn settings(case: &Case) -> Settings {
 
 fn default(name: &str, release: Release) -> Option<Preset> {
     catalogue::find(name)?.default(release)
+}
+
+/// Whether the machine is set to more of what is planned to be more.
+fn is_more(case: &Case, name: &str, value: &Value) -> bool {
+    const RAISED: [&str; 3] = ["download-buffer-size", "http-connections", "log-lines"];
+    let nix = case.hardware.nix.as_ref();
+    let now = nix.and_then(|nix| nix.settings.get(name)?.as_u64());
+    RAISED.contains(&name)
+        && matches!((now, value), (Some(now), Value::Integer(value)) if now > *value)
 }
 
 fn is(preset: Preset, value: &Value) -> bool {

@@ -159,9 +159,8 @@ impl Folder {
         removed.map_err(|error| with_hint(error.into())).with_context(|| path.display().to_string())
     }
 
-    /// Without this what was done may be lost when the power fails.
     fn sync(&self) -> std::io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        file::sync(&self.path)
     }
 }
 

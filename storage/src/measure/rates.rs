@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use detect::hardware::Media;
-use rustix::fs::Advice;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -170,7 +169,13 @@ fn write(path: &Path, most: u64, patience: Duration, stop: &AtomicBool) -> Resul
 fn read(path: &Path, written: u64, patience: Duration, stop: &AtomicBool) -> Result<u64> {
     let mut file = File::open(path)?;
     // A file system that cannot forget reads from memory, as builds will.
-    let _ = rustix::fs::fadvise(&file, 0, std::num::NonZeroU64::new(written), Advice::DontNeed);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(
+        &file,
+        0,
+        std::num::NonZeroU64::new(written),
+        rustix::fs::Advice::DontNeed,
+    );
     let mut chunk = vec![0; CHUNK];
     let start = Instant::now();
     let mut bytes = 0;

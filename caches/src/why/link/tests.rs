@@ -37,7 +37,7 @@ fn info(signers: &[(&str, u8)]) -> NarInfo {
 
 fn question(url: &str, keys: &[PublicKey], is_configured: bool) -> Question {
     let cache = Address::parse(url).expect("an address");
-    Question { cache, keys: Keys::new(keys.iter().cloned()), is_configured }
+    Question { cache, keys: Keys::new(keys.iter().cloned()), is_configured, is_named: false }
 }
 
 fn trust(keys: &[PublicKey]) -> Trust {
