@@ -51,7 +51,7 @@ const INSTALL: &str = r#"
 
 /// Whether the Debian of this Nix has a C library as new as this machine's: what is
 /// packed here is no release, and not static.
-fn runs_ours(nix: &&RealNix) -> bool {
+fn runs_ours(nix: &RealNix) -> bool {
     let trees = nix.bin.ancestors().nth(2).expect("a folder of trees");
     let mut enter = Command::new(trees.join("enter"));
     enter.arg(nix.bin.with_file_name("root")).arg(workspace());
@@ -86,7 +86,7 @@ fn a_package_installs_runs_and_goes() {
 
     let nix = real_nix();
     // Of those, Debian 12 before others.
-    let nix = nix.iter().filter(runs_ours).max_by_key(|nix| nix.version == "2.8");
+    let nix = nix.iter().filter(|nix| runs_ours(nix)).max_by_key(|nix| nix.version == "2.8");
     let Some(RealNix { bin, version }) = nix else { return };
     let root = bin.with_file_name("root");
     let package = out.path().join(names[1]);

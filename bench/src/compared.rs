@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use detect::hardware::Note;
-use detect::nix::without_login;
 use detect::number::Version;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::configuration;
 use crate::pairs::{Side, Stopped};
 use crate::statistics::{Estimate, Interval, Verdict, median};
 
@@ -268,7 +268,8 @@ pub fn ratios(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<f64> {
 
 fn series(runs: &[Run], side: Side, configuration: &Configuration) -> Series {
     let own = || runs.iter().filter(move |run| run.side == side && run.pair > 0);
-    let settings = configuration.settings.iter().map(|(name, value)| shown(name, value));
+    let settings =
+        configuration.settings.iter().map(|(name, value)| configuration::shown(name, value));
     Series {
         name: configuration.name.clone(),
         settings: settings.collect::<Vec<_>>().join(", "),
@@ -276,16 +277,6 @@ fn series(runs: &[Run], side: Side, configuration: &Configuration) -> Series {
         cpu_seconds: own().map(|run| run.cpu_seconds).collect(),
         peak_memory_bytes: own().map(|run| run.peak_memory_bytes).collect(),
     }
-}
-
-/// A setting as everybody may see it: results are shared, secrets are not.
-fn shown(name: &str, value: &str) -> String {
-    if name.ends_with("access-tokens") {
-        return format!("{name} = …");
-    }
-    let plain = |word: &str| without_login(word).unwrap_or_else(|| word.to_owned());
-    let words: Vec<String> = value.split(' ').map(plain).collect();
-    format!("{name} = {}", words.join(" "))
 }
 
 impl Series {
@@ -315,6 +306,7 @@ impl Series {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::{Compared, Configuration, Disturbance, Method, Run, Subject, What};
+    use crate::configuration;
     use crate::pairs::{Side, Stopped};
     use crate::statistics::{Interval, Verdict};
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use detect::hardware::Hardware;
+use detect::nix::without_login;
 use detect::report::{Hint, Usage};
 use profile::budget::budget;
 use profile::form::{Form, render};
@@ -191,8 +192,21 @@ pub fn lines(settings: &BTreeMap<String, String>) -> String {
     // What adds to a setting follows what sets it, or Nix forgets it (NixOS/nix#9487).
     let (additions, plain): (Vec<_>, Vec<_>) =
         settings.iter().partition(|(name, _)| base(name) != name.as_str());
-    let all = plain.into_iter().chain(additions);
-    all.map(|(name, value)| format!("{name} = {value}\n")).collect()
+    let mut text = String::new();
+    for (name, value) in plain.into_iter().chain(additions) {
+        text += &format!("{name} = {value}\n");
+    }
+    text
+}
+
+/// A setting as everybody may see it: results are shared, secrets are not.
+pub(crate) fn shown(name: &str, value: &str) -> String {
+    if name.ends_with("access-tokens") {
+        return format!("{name} = …");
+    }
+    let plain = |word: &str| without_login(word).unwrap_or_else(|| word.to_owned());
+    let words: Vec<String> = value.split(' ').map(plain).collect();
+    format!("{name} = {}", words.join(" "))
 }
 
 /// What Nix made of settings, or why they would not be what is measured.
@@ -248,6 +262,7 @@ fn agrees(name: &str, asked: &str, found: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use detect::hardware::Hardware;
+    use detect::nix::without_login;
     use detect::number::Cpus;
 
     use super::{agrees, conf, overrides, read};

@@ -93,12 +93,11 @@ fn only(named: Vec<Named>) -> Result<Chosen> {
     }
     let mut questions: Vec<Question> = Vec::new();
     for Named { cache, keys } in named {
-        match questions.iter_mut().find(|known| known.cache.is_same(&cache)) {
-            Some(known) => known.keys.add(keys),
-            None => {
-                let (is_configured, is_named) = (false, true);
-                questions.push(Question { cache, keys: Keys::new(keys), is_configured, is_named });
-            }
+        if let Some(known) = questions.iter_mut().find(|known| known.cache.is_same(&cache)) {
+            known.keys.add(keys);
+        } else {
+            let (is_configured, is_named) = (false, true);
+            questions.push(Question { cache, keys: Keys::new(keys), is_configured, is_named });
         }
     }
     let keys = Keys::new(all_keys(&questions));

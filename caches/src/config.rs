@@ -16,8 +16,6 @@ use crate::filter::OWNED;
 use crate::key::{Keys, PublicKey};
 use crate::verify::Question;
 
-/// The cache that every Nix asks when nobody says otherwise.
-
 /// Caches that one person names; more are a mistake or worse.
 const MOST: usize = 200;
 
@@ -128,20 +126,15 @@ pub fn questions(plan: &Plan, named: &[Named]) -> Result<Vec<Question>> {
     bounded(named.len(), named.iter().map(|named| named.keys.len()).sum())?;
     bounded(plan.caches.len(), 0)?;
     let mut questions: Vec<Question> = Vec::new();
-    let mut add =
-        |cache: Address, keys: Vec<PublicKey>, is_configured: bool, is_named: bool| match questions
-            .iter_mut()
-            .find(|known| known.cache.is_same(&cache))
-        {
-            Some(known) => {
-                known.keys.add(keys);
-                known.is_named |= is_named;
-            }
-            None => {
-                let keys = Keys::new(keys);
-                questions.push(Question { cache, keys, is_configured, is_named });
-            }
-        };
+    let mut add = |cache: Address, keys: Vec<PublicKey>, is_configured: bool, is_named: bool| {
+        if let Some(known) = questions.iter_mut().find(|known| known.cache.is_same(&cache)) {
+            known.keys.add(keys);
+            known.is_named |= is_named;
+        } else {
+            let keys = Keys::new(keys);
+            questions.push(Question { cache, keys, is_configured, is_named });
+        }
+    };
     for url in configured {
         // What Nix itself cannot read is the lint's to say.
         if let Ok(cache) = Address::parse(&url) {

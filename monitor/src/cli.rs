@@ -34,8 +34,7 @@ Examples:
   monitor guard --costs costs.json   keep builds within memory
   monitor listen /run/nixpace/nix.sock   hear every build, by json-log-path
   monitor ingest build.jsonl         what a recorded stream of events says happened
-  nix build --log-format internal-json 2>&1 | monitor trace -o trace.json -
-                                     and when, for ui.perfetto.dev
+  monitor trace -o trace.json -      and when, of events that come by stdin, for ui.perfetto.dev
 ";
 
 /// What to look at; without a command, the status.

@@ -41,8 +41,6 @@ const WAITING_LINES: usize = 4096;
 /// How often what is shown changes, and how often the command is looked at.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// How often builds are looked at: what they use is low by about as much.
-
 /// How long something that the command left behind may hold its stderr without a
 /// word, e.g. a connection of ssh.
 const PATIENCE: Duration = Duration::from_millis(300);

@@ -8,8 +8,7 @@
 //! cancelled, e.g. since another had failed.
 //!
 //! **Invariant:** no stream, however hostile, takes more memory than [`ROOM_BYTES`]
-//! for what is kept of it. What is beyond that is counted in
-//! [`Stream::left_out`], and nothing else.
+//! for what is kept of it. What is beyond that is only counted ([`Stream::left_out`]).
 
 mod activity;
 mod failure;
