@@ -306,7 +306,6 @@ impl Series {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::{Compared, Configuration, Disturbance, Method, Run, Subject, What};
-    use crate::configuration;
     use crate::pairs::{Side, Stopped};
     use crate::statistics::{Interval, Verdict};
 

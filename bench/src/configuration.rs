@@ -262,7 +262,6 @@ fn agrees(name: &str, asked: &str, found: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use detect::hardware::Hardware;
-    use detect::nix::without_login;
     use detect::number::Cpus;
 
     use super::{agrees, conf, overrides, read};
