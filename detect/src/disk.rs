@@ -183,7 +183,10 @@ fn transport(root: &Root, folder: &Path, name: &str) -> Option<String> {
         let several = || {
             let beside = folder.parent()?;
             let names = root.list(beside);
-            let is_one = |name: &&String| name.starts_with("nvme") && !name.contains('n');
+            let is_one = |name: &&String| {
+                let number = name.strip_prefix("nvme").unwrap_or_default();
+                !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+            };
             names
                 .iter()
                 .filter(is_one)
@@ -265,6 +268,14 @@ mod tests {
             ]);
             below(&tree.root, &Path::new("/").join(folder)).media
         };
+        // One that two controllers lead to, by the network.
+        let subsystem = "sys/devices/virtual/nvme-subsystem/nvme-subsys0";
+        let tree = tree(&[
+            (&format!("{subsystem}/nvme0n1/queue/rotational"), "0\n"),
+            (&format!("{subsystem}/nvme0/transport"), "tcp\n"),
+        ]);
+        let folder = Path::new("/").join(subsystem).join("nvme0n1");
+        assert_eq!(below(&tree.root, &folder).media, [Media::Network]);
         for here in ["", "Amazon EC2 NVMe Instance Storage  \n", "nvme_card\n"] {
             assert_eq!(media(here), [Media::Nvme], "{here}");
         }

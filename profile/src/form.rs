@@ -64,7 +64,7 @@ fn header(plan: &Plan, release: Release, form: &str) -> String {
         Tier::Balanced => "balanced",
         Tier::Conservative => "conservative",
     };
-    let pipe = pipe(plan);
+    let pipe = pipe(plan, release);
     format!(
         "Written by nix-conf-write for {release}, on a machine of the {tier} tier. Changes made \
          here are lost: run `{pipe} | nix-conf-write{form}` again instead."
@@ -73,7 +73,7 @@ fn header(plan: &Plan, release: Release, form: &str) -> String {
 
 /// The stages that the plan went through, as far as they left something in it,
 /// with what `profile` was told of the machine's use.
-fn pipe(plan: &Plan) -> String {
+fn pipe(plan: &Plan, release: Release) -> String {
     let mut profile = "profile".to_owned();
     if let Some(word) = plan.profile.workload.to_possible_value()
         && plan.profile.workload != Workload::default()
@@ -87,13 +87,13 @@ fn pipe(plan: &Plan) -> String {
         profile.push_str(" --costs FILE");
     }
     if plan.profile.target.source == Source::Requested {
-        let version = &plan.profile.target.version;
-        let prefix = match plan.profile.target.implementation {
+        let (major, minor, patch) = release.version;
+        let prefix = match release.implementation {
             Implementation::Nix => "",
             Implementation::Lix => "lix-",
             Implementation::Determinate => "determinate-",
         };
-        profile.push_str(&format!(" --for-nix {prefix}{version}"));
+        profile.push_str(&format!(" --for-nix {prefix}{major}.{minor}.{patch}"));
     }
     if let Some(optimize) = &plan.optimize {
         let packages: Vec<String> = optimize.packages.clone().into();
