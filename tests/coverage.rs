@@ -99,6 +99,18 @@ fn shares_and_their_union() {
 }
 
 #[test]
+fn no_paths_are_not_all_covered() {
+    let forge = Forge::new("one-1");
+    let cache = serve_files(Duration::ZERO, files(&forge, 0..1, None));
+    for nothing in ["", "\n \n"] {
+        let output = run(&["coverage", "-"], &[(&cache.url, &forge)], nothing);
+        assert_eq!(output.status.code(), Some(1), "{nothing:?}");
+        assert!(text(&output.stderr).contains("stdin: empty (did the previous stage fail?)"));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
 fn many_are_asked_at_once() {
     let forge = Forge::new("one-1");
     let cache = serve_files(Duration::from_millis(20), files(&forge, 0..240, None));

@@ -85,9 +85,12 @@ fn a_package_installs_runs_and_goes() {
     assert_eq!(pack(again.path()), sums, "the same bytes each time");
 
     let nix = real_nix();
-    // Of those, Debian 12 before others.
+    if nix.is_empty() {
+        return;
+    }
+    // Debian 12 before others. The newest runs whatever is built on an older one.
     let nix = nix.iter().filter(|nix| runs_ours(nix)).max_by_key(|nix| nix.version == "2.8");
-    let Some(RealNix { bin, version }) = nix else { return };
+    let RealNix { bin, version } = nix.expect("a Debian that runs what is built here");
     let root = bin.with_file_name("root");
     let package = out.path().join(names[1]);
     let script = format!("ROOT={} PACKAGE={}\n{INSTALL}", root.display(), package.display());

@@ -107,20 +107,20 @@ fn builds_that_need_twice_the_memory_finish() {
     for nix in real_nix() {
         let Some(without) = said(&nix, &script("")) else { return };
         assert!(without.contains("rc=1 built=0"), "{without}");
-        let Some(with) = said(&nix, &script(guard)) else { return };
-        assert!(with.contains("rc=0 built=8"), "{with}");
-        assert!(with.contains(r#""stopped":[],"#), "{with}");
-        // Predictions were good, so nearly all wait before they begin. Beside other
-        // tests a start may be seen late, and what it takes with it.
-        assert!(number(&with, r#""holds":"#) > 2 * number(&with, r#""freezes":"#), "{with}");
+        // Predictions are good, so that none is frozen; but beside other tests a start may
+        // be seen late, and what it takes with it. Once in three times it is not.
+        let mut tries = 3;
+        loop {
+            let Some(with) = said(&nix, &script(guard)) else { return };
+            assert!(with.contains("rc=0 built=8"), "{with}");
+            assert!(with.contains(r#""stopped":[],"#) && !with.contains(r#""holds":0"#), "{with}");
+            if with.contains(r#""freezes":0"#) {
+                break;
+            }
+            tries -= 1;
+            assert!(tries > 0, "predictions were good: {with}");
+        }
     }
-}
-
-/// The number that follows the first of these words.
-fn number(said: &str, name: &str) -> u32 {
-    let (_, rest) = said.split_once(name).expect(name);
-    let end = rest.find(|byte: char| !byte.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..end].parse().expect(name)
 }
 
 /// With what it costs, which `cargo nextest run --no-capture` shows.
@@ -149,7 +149,10 @@ fn with_plenty_of_memory_nothing_is_touched() {
         let Some(said) = said(&nix, script) else { return };
         assert!(said.contains("built=100"), "{said}");
         assert!(said.contains(r#""holds":0,"freezes":0,"stopped_seconds":0.0"#), "{said}");
-        let of = |name: &str| number(&said, name);
+        let of = |name: &str| -> u32 {
+            let (_, rest) = said.split_once(name).expect(name);
+            rest.split(' ').next().and_then(|figure| figure.parse().ok()).expect(name)
+        };
         // Unoptimised, and perhaps beside other tests.
         assert!(of("share=") < 50 && of("kib=") < 40_000, "{said}");
         let costs = said.lines().last().unwrap_or_default();

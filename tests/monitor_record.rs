@@ -322,6 +322,24 @@ fn a_full_disk_is_one_line() {
 }
 
 #[test]
+fn a_history_that_is_named_must_be_there() {
+    for command in [&["costs"][..], &["builds"], &["metrics"], &["report"]] {
+        let mut monitor = tool("monitor");
+        let output = monitor.args(command).args(["--db", "/nonexistent/history.sqlite"]).output();
+        let output = output.expect("it runs");
+        let said = text(&output.stderr) + &text(&output.stdout);
+        assert!(said.contains("/nonexistent/history.sqlite: no history there"), "{said}");
+        // These have more to say than the history has.
+        let has_more = ["metrics", "report"].contains(&command[0]);
+        assert_eq!(output.status.success(), has_more, "{command:?}: {said}");
+    }
+    for both in [["metrics", "--textfile", "a.prom"], ["report", "--html", "a.html"]] {
+        let output = tool("monitor").args(both).args(["-o", "b"]).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{both:?}");
+    }
+}
+
+#[test]
 fn a_machine_without_nix_still_has_a_status() {
     let output = tool("monitor")
         .env("NIX_STATE_DIR", "/nonexistent")

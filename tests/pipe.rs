@@ -146,6 +146,10 @@ fn files_do_instead_of_pipes() {
     let conf = fs::read_to_string(path("nix.conf")).expect("nix.conf");
     let piped = document(&shell("detect -q | profile -q | storage -q - | nix-conf-write -q -"));
     assert_eq!(conf, piped, "`-` is stdin");
+    let mut detect = tool("detect");
+    detect.args(["-q", "-o", "-"]).current_dir(folder.path());
+    let printed = document(&detect.output().expect("runs"));
+    assert!(printed.starts_with('{') && !path("-").exists(), "`-` is stdout");
     let missing = tool("profile").arg(path("none.json")).output().expect("runs");
     let line = one_line(&missing, "profile", "no such file");
     assert!(line.ends_with("none.json: No such file or directory"), "{line}");

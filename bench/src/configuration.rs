@@ -264,7 +264,7 @@ mod tests {
     use detect::hardware::Hardware;
     use detect::number::Cpus;
 
-    use super::{agrees, conf, overrides, read};
+    use super::{agrees, conf, lines, overrides, read, shown};
 
     fn machine(cpus: u32, gib: u64) -> Hardware {
         let mut hardware = Hardware::default();
@@ -298,6 +298,26 @@ mod tests {
         assert_eq!((found["max-jobs"].as_str(), found["substituters"].as_str()), ("auto", "a b"));
         assert!(conf("include x\n").is_err() && conf("[section]\n").is_err());
         assert!(read("/nonexistent/plan.json", &machine(2, 8)).is_err());
+    }
+
+    #[test]
+    fn what_adds_follows_what_it_adds_to() {
+        let text = "extra-system-features = a\nsystem-features = b\nextra-system-features = c\n";
+        let found = conf(text).expect("settings");
+        assert_eq!(lines(&found), "system-features = b\nextra-system-features = a c\n");
+        let again = conf("cores = 1\ncores = 2\n").expect("settings");
+        assert_eq!(lines(&again), "cores = 2\n", "the last one counts");
+    }
+
+    #[test]
+    fn results_hold_no_secrets() {
+        for name in ["access-tokens", "extra-access-tokens"] {
+            assert_eq!(shown(name, "github.com=ghp_x"), format!("{name} = …"));
+        }
+        let caches = shown("substituters", "https://me:secret@a.example https://b.example");
+        assert!(caches.ends_with("@a.example https://b.example"), "{caches}");
+        assert!(!caches.contains("secret"), "{caches}");
+        assert_eq!(shown("cores", "2"), "cores = 2");
     }
 
     #[test]

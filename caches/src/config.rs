@@ -214,7 +214,7 @@ mod tests {
         let text = format!("[[cache]]\nurl = \"https://a.example\"\nkeys = [\"{KEY}\"]\n");
         assert_eq!(parse(&text).expect("a file").len(), 1);
         let why = |text: &str| format!("{:#}", parse(text).expect_err(text));
-        assert!(why(&text.replace("keys", "key")).starts_with("line "), "{}", why("a"));
+        assert!(why(&text.replace("keys", "key")).starts_with("line 3: "), "{}", why("a"));
         assert!(why(&text.replace("a:tL", "atL")).starts_with("https://a.example: not of"));
         assert!(parse("").expect("none").is_empty());
     }

@@ -23,12 +23,13 @@ pub fn decide(plan: &mut Plan, questions: &[Question], reports: Option<&[Report]
     }
 }
 
-/// Whether none of the caches that need a network can be reached. What is on this machine
-/// answers all the same.
+/// Whether nothing can be reached. What is on this machine answers without a network, and
+/// counts only where there is nothing else.
 fn is_offline(questions: &[Question], reports: &[Report]) -> bool {
-    let mut far = questions.iter().zip(reports).filter(|(question, _)| !question.cache.is_here());
-    let mut all = far.by_ref().peekable();
-    all.peek().is_some() && all.all(|(_, report)| report.is_unreachable)
+    let is_far = |question: &Question| !question.cache.is_here();
+    let any_far = questions.iter().any(is_far);
+    let mut asked = questions.iter().zip(reports).filter(|(it, _)| !any_far || is_far(it));
+    !reports.is_empty() && asked.all(|(_, report)| report.is_unreachable)
 }
 
 /// Put what was found into a plan: proven caches as settings, everything as a
@@ -233,9 +234,12 @@ mod tests {
         let mut reports: Vec<Report> = questions.iter().map(Report::of).collect();
         reports[2].is_unreachable = true;
         assert!(is_offline(&questions, &reports));
-        assert!(!is_offline(&questions[..2], &reports[..2]), "none needs a network");
+        assert!(!is_offline(&questions[..2], &reports[..2]), "they answer");
         reports[2].is_unreachable = false;
         assert!(!is_offline(&questions, &reports));
+        reports[1].is_unreachable = true;
+        assert!(is_offline(&questions[1..2], &reports[1..2]), "there is nothing else");
+        assert!(!is_offline(&[], &[]));
     }
 
     #[test]

@@ -145,14 +145,16 @@ pub fn nix(root: &Root, asked: Asked, notes: &mut Vec<Note>) -> (Option<Nix>, Op
     notes.extend(remarks::forgotten(&conf::forgotten(root, Path::new(CONF))));
     let mut settings = secrets::removed(settings);
     let multi_user = multi_user(root);
-    // To all but root Nix says that there is no group; the daemon, which builds for them,
-    // has its default.
-    let group = "build-users-group";
-    if multi_user == Some(true)
-        && settings.get(group).and_then(Value::as_str) == Some("")
+    // To all but root Nix says that there is no group; where no file says so, the daemon,
+    // which builds for them, has its default.
+    let group = ("build-users-group", Kind::Text);
+    if root.is_live()
+        && multi_user == Some(true)
+        && settings.get(group.0).and_then(Value::as_str) == Some("")
         && user(root).is_some_and(|user| user != "0")
+        && conf::settings(root, Path::new(CONF), &[group]).unwrap_or_default().is_empty()
     {
-        settings.insert(group.to_owned(), "nixbld".into());
+        settings.insert(group.0.to_owned(), "nixbld".into());
     }
     if settings.is_empty() {
         let text = if root.is_live() {
@@ -335,7 +337,9 @@ fn trusted(
 mod tests {
     use std::path::Path;
 
-    use super::{from_store_path, select};
+    use super::{conf_owner, from_store_path, select};
+    use crate::fixture::tree;
+    use crate::hardware::ConfOwner;
     use crate::release::Release;
 
     #[test]
@@ -345,6 +349,23 @@ mod tests {
         assert_eq!(path("/nix/store/abc-lix-2.93.0/bin/nix"), Release::parse("lix-2.93.0"));
         assert_eq!(path("/nix/store/abc-determinate-nix-3.8.5/bin/nix"), None);
         assert_eq!(path("/usr/bin/nix"), None);
+    }
+
+    #[test]
+    fn nix_conf_s_writer_is_known_by_its_marks() {
+        let owner = |files: &[&str]| {
+            let files: Vec<(&str, &str)> = files.iter().map(|file| (*file, "\n")).collect();
+            conf_owner(&tree(&files).root)
+        };
+        let (conf, darwin) = ("etc/nix/nix.conf", "run/current-system/darwin-version");
+        let determinate = "usr/local/bin/determinate-nixd";
+        assert_eq!(owner(&[conf]), ConfOwner::Plain);
+        assert_eq!(owner(&[conf, "etc/NIXOS"]), ConfOwner::Nixos);
+        assert_eq!(owner(&[darwin]), ConfOwner::Darwin);
+        assert_eq!(owner(&[conf, determinate]), ConfOwner::Determinate);
+        // With `nix.enable` off.
+        assert_eq!(owner(&[conf, darwin, determinate]), ConfOwner::Determinate);
+        assert_eq!(owner(&[conf, darwin]), ConfOwner::Plain);
     }
 
     #[test]

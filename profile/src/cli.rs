@@ -237,7 +237,7 @@ mod tests {
 
     use detect::report::Usage;
 
-    use super::{NixConfWriteCli, ProfileCli, bytes};
+    use super::{NixConfWriteCli, ProfileCli, bytes, release};
 
     #[test]
     fn the_command_lines_are_sound() {
@@ -263,6 +263,16 @@ mod tests {
         };
         refused(&["--costs", "-"]);
         refused(&["--costs", "-", "-"]);
+    }
+
+    #[test]
+    fn a_release_is_of_what_knows_settings() {
+        for good in ["2.34", "2.34.8", "lix-2.93.3", "2.93", "determinate-2.30.2"] {
+            assert!(release(good).is_ok(), "{good}");
+        }
+        for bad in ["", "3.22.2", "determinate-3.0.0", "1.11", "2", "two"] {
+            assert!(release(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use detect::{file, stage};
 use serde::{Deserialize, Serialize};
 
 use super::stop::Stopped;
-use crate::locks;
+use crate::locks::{self, Held};
 
 /// How often, and how long apart, to ask for the place of another guard, which
 /// may be about to end.
@@ -94,7 +94,12 @@ impl Keeper {
     pub(crate) fn is_taken(&self) -> Option<bool> {
         let inode = fs::metadata(self.path.with_extension("lock")).ok()?.ino();
         let locks = fs::read_to_string("/proc/locks").ok()?;
-        Some(locks::parse(&locks).iter().any(|held| held.inode == inode))
+        // Another file system may have a file of the same number: this one is held by what
+        // we are.
+        let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        let own = name("self");
+        let is_guard = |held: &Held| held.inode == inode && name(&held.pid.to_string()) == own;
+        Some(locks::parse(&locks).iter().any(is_guard))
     }
 
     /// Write it, whole or not at all, for everyone to read.

@@ -138,17 +138,15 @@ fn print(line: &str) {
 }
 
 /// The process at the other end, where the system says so.
+#[cfg(target_os = "linux")]
 fn peer(connection: &UnixStream) -> Option<i32> {
-    #[cfg(target_os = "linux")]
-    let peer = rustix::net::sockopt::socket_peercred(connection).ok();
-    #[cfg(target_os = "linux")]
-    let peer = peer.map(|peer| peer.pid.as_raw_nonzero().get());
-    #[cfg(not(target_os = "linux"))]
-    let peer = {
-        let _ = connection;
-        None
-    };
-    peer
+    let peer = rustix::net::sockopt::socket_peercred(connection).ok()?;
+    Some(peer.pid.as_raw_nonzero().get())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peer(_: &UnixStream) -> Option<i32> {
+    None
 }
 
 #[cfg(test)]

@@ -23,16 +23,20 @@ pub(super) fn with_events(command: &[OsString]) -> Result<Vec<OsString>> {
         bail!(Usage("no command".to_owned()));
     };
     let flag = FLAG.map(OsString::from);
-    if let Some(format) = given(arguments) {
+    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    // What follows `--` is of a program that Nix starts; others may start Nix so.
+    let is_nix = OWN.contains(&name) || PASSING.contains(&name);
+    let end = arguments.iter().position(|argument| is_nix && argument == "--");
+    let own = &arguments[..end.unwrap_or(arguments.len())];
+    if let Some(format) = given(own) {
         if format == FLAG[1] {
             // Whoever says it knows what the program does with it.
             return Ok(command.to_owned());
         }
         bail!(Usage(format!("--log-format {}: the events are needed", format.display())));
     }
-    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
     let program = std::slice::from_ref(program);
-    if is_for_people(name, arguments) {
+    if is_for_people(name, own) {
         let error = Usage(format!("{name}: a shell to type into needs a terminal of its own"));
         let hint =
             Hint::new("give the shell a command (nix develop -c true, nix-shell --run true)");
@@ -59,23 +63,34 @@ pub(super) fn with_events(command: &[OsString]) -> Result<Vec<OsString>> {
 
 /// The format that is asked for already.
 fn given(arguments: &[OsString]) -> Option<&OsStr> {
-    let mut own = arguments.iter().take_while(|argument| *argument != "--");
-    own.find(|argument| *argument == FLAG[0])?;
-    own.next().map(OsString::as_os_str)
+    let at = arguments.iter().position(|argument| argument == FLAG[0])?;
+    arguments.get(at + 1).map(OsString::as_os_str)
 }
 
 /// Whether it is for a shell to type into: Nix and the shell ask whether stderr is a
 /// terminal, which for events it is not.
 fn is_for_people(name: &str, arguments: &[OsString]) -> bool {
-    let mut own = arguments.iter().take_while(|argument| *argument != "--");
-    let subcommand = own.clone().find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
+    let subcommand =
+        arguments.iter().find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
     let is_shell = match name {
         "nix-shell" => true,
         "nix" => subcommand.is_some_and(|word| word == "develop" || word == "shell"),
         _ => false,
     };
-    let runs = ["-c", "--command", "--run"];
-    is_shell && !own.any(|argument| runs.iter().any(|flag| argument == flag))
+    // A command, or a phase of the build.
+    let runs = [
+        "-c",
+        "--command",
+        "--run",
+        "--phase",
+        "--unpack",
+        "--configure",
+        "--build",
+        "--check",
+        "--install",
+        "--installcheck",
+    ];
+    is_shell && !arguments.iter().any(|argument| runs.iter().any(|flag| argument == flag))
 }
 
 /// Whether builders' output is to be shown.
@@ -107,8 +122,12 @@ mod tests {
             told("nix develop -c make -- --log-format x"),
             "nix --log-format internal-json develop -c make -- --log-format x"
         );
-        let own = "./build.sh --log-format internal-json";
-        assert_eq!(told(own), own);
+        assert_eq!(told("nix develop --build"), "nix --log-format internal-json develop --build");
+        for own in
+            ["./build.sh --log-format internal-json", "env -- nix build --log-format internal-json"]
+        {
+            assert_eq!(told(own), own);
+        }
     }
 
     #[test]

@@ -244,6 +244,25 @@ fn a_path_that_did_not_come_is_none() {
 }
 
 #[test]
+fn what_takes_long_comes_after_many_that_began_later() {
+    let paths = r#"{"action":"start","id":5,"level":0,"text":"","type":103}"#;
+    let come = |count: u64| {
+        format!(r#"{{"action":"result","fields":[{count},999,1,0],"id":5,"type":105}}"#)
+    };
+    let mut lines = vec![paths.to_owned()];
+    lines.extend(hit(10, "large", true));
+    for number in 0..300 {
+        let id = 1000 + 10 * number;
+        lines.extend(hit(id, &format!("small-{number}"), true));
+        lines.extend([stop(id), come(number + 1)]);
+    }
+    lines.extend([stop(10), come(301)]);
+    let found = happened(&refs(&lines));
+    assert_eq!(found.substitutions.len(), 301);
+    assert!(found.substitutions.iter().any(|hit| hit.path == "/nix/store/large"));
+}
+
+#[test]
 fn broken_lines_do_no_harm() {
     let glued = format!("working... {}", start(2, "a"));
     let halved = format!("@nix {{\"action\":\"st{}", done(1, 0));

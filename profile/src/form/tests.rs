@@ -79,13 +79,40 @@ fn the_header_says_what_profile_was_told() {
     let said = |workload, guarded| {
         let options = Options { workload, guarded, ..Options::default() };
         let plan = run(hardware.clone(), &options).expect("a plan");
-        let text = render(&plan, Form::NixConf).expect("fine");
-        text.lines().map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join(" ")
+        header(&plan)
     };
     let plain = said(Workload::General, false);
     assert!(plain.contains("run `detect | profile | nix-conf-write` again"), "{plain}");
     let both = said(Workload::Builder, true);
     assert!(both.contains("`detect | profile --workload builder --guarded | nix-"), "{both}");
+
+    let options = Options { for_nix: Release::parse("lix-2.93"), ..Options::default() };
+    let mut planned = run(hardware.clone(), &options).expect("a plan");
+    assert!(header(&planned).contains("profile --for-nix lix-2.93.0 | nix-"));
+    planned.profile.rule.policy = Some(crate::costs::policy());
+    assert!(header(&planned).contains("profile --costs FILE --for-nix lix-2.93.0 |"));
+}
+
+/// The first comment, on one line.
+fn header(plan: &Plan) -> String {
+    let text = render(plan, Form::NixConf).expect("fine");
+    text.lines().map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn whoever_puts_a_guarded_plan_in_force_is_told_of_the_guard() {
+    let mut hardware = Hardware { system: Some("x86_64-linux".to_owned()), ..Hardware::default() };
+    hardware.cpu.allowed = 8.try_into().ok();
+    hardware.memory.usable_bytes = (16_u64 << 30).try_into().ok();
+    for guarded in [true, false] {
+        let options = Options { guarded, ..Options::default() };
+        let plan = run(hardware.clone(), &options).expect("a plan");
+        for form in [Form::NixConf, Form::Env, Form::Github] {
+            let is_told = notes(&plan, form).iter().any(|note| note.id == "guard-needed");
+            assert_eq!(is_told, guarded, "{form:?}");
+        }
+        assert!(notes(&plan, Form::Nixos).is_empty(), "it brings the service");
+    }
 }
 
 #[test]

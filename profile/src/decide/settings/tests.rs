@@ -36,6 +36,16 @@ fn set(hardware: &mut Hardware, name: &str, value: serde_json::Value) {
 }
 
 #[test]
+fn what_is_set_to_more_stays() {
+    for (now, expected) in [(10, Some(25)), (25, Some(25)), (100, None)] {
+        let mut machine = machine(16 * GIB);
+        set(&mut machine, "log-lines", json!(now));
+        let found = planned(&machine, Workload::General, "2.18", "log-lines");
+        assert_eq!(found, expected.map(Value::Integer), "{now}");
+    }
+}
+
+#[test]
 fn only_ci_ends_builds_that_hang() {
     for name in ["timeout", "max-silent-time"] {
         let of = |hardware, workload| planned(hardware, workload, "2.34", name).is_some();
